@@ -1,0 +1,1 @@
+"""How things are done: storage engines, blob stores, tools, importers."""

@@ -1,0 +1,1 @@
+"""Readers of other engines’ projects; each returns a collection document."""

@@ -1,0 +1,73 @@
+"""What every command shares: results on stdout, talk on stderr, exit codes, errors."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+from cauldron.domain.errors import CauldronError, Invalid, InvalidMany
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+talk = Console(stderr=True, highlight=False)
+REFUSED, MALFORMED = 1, 2
+
+
+def emit(result: Mapping[str, Any], *, as_json: bool, text: str | None = None) -> None:
+    """Print a result to stdout: one JSON object, or ``text`` for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write((text if text is not None else _plain(result)) + "\n")
+
+
+def _plain(result: Mapping[str, Any]) -> str:
+    width = max((len(key) for key in result), default=0)
+    return "\n".join(f"{key.ljust(width)}  {value}" for key, value in result.items())
+
+
+def fail(error: CauldronError, *, as_json: bool) -> NoReturn:
+    """Report one failure and leave: 2 for malformed input, 1 for what cannot be done."""
+    if as_json:
+        sys.stdout.write(json.dumps(error_body(error), ensure_ascii=False) + "\n")
+    for line in error_lines(error):
+        talk.print(line, style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(MALFORMED if isinstance(error, Invalid) else REFUSED)
+
+
+def error_body(error: CauldronError) -> dict[str, Any]:
+    """The failure as JSON: ``{error: {code, message, …details, problems?}}``."""
+    body: dict[str, Any] = {"code": error.code, "message": error.message, **error.details}
+    if isinstance(error, InvalidMany):
+        body["problems"] = [{"path": p.path, "code": p.code, "message": p.message} for p in error.problems]
+    return {"error": body}
+
+
+def error_lines(error: CauldronError) -> list[str]:
+    """The failure as sentences, one per problem."""
+    if isinstance(error, InvalidMany):
+        where = error.details.get("source")
+        prefix = f"{where}: " if where else ""
+        return [f"{prefix}{p.path}: {p.message}" for p in error.problems]
+    reasons = getattr(error, "reasons", ())
+    return [error.message, *(f"  - {reason}" for reason in reasons)]
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Map our failures to exit codes; the command takes its ``--json`` flag as ``as_json``."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except CauldronError as error:
+            fail(error, as_json=bool(kwargs.get("as_json")))
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+
+    return wrapped

@@ -1,0 +1,1 @@
+"""Event streams, job queue and records, written once over the storage kernel."""

@@ -1,0 +1,1 @@
+"""Protocols with numbered guarantees; at most seven methods each."""

@@ -1,0 +1,1 @@
+"""What to do: the application services that carry commands and follow events."""
