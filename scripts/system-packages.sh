@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs the system packages that tests need, only those that are missing and only where it may.
+# One per line: the command that shows it is there, then Debian's package.
+set -euo pipefail
+needed="
+git git
+"
+missing=()
+while read -r command package; do
+    [ -z "$command" ] || command -v "$command" >/dev/null 2>&1 || missing+=("$package")
+done <<<"$needed"
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "test: please install first: ${missing[*]}" >&2
+    exit 1
+fi
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
