@@ -1,0 +1,85 @@
+"""The decider of a stand-alone cast: started once, ended once, whatever arrives later."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from cauldron.domain.commands import EndCast, StartCast
+from cauldron.domain.errors import NotFound, Refused
+from cauldron.domain.events import Event
+
+
+class CastState(StrEnum):
+    """Where a cast is. ``none`` is before its first commit."""
+
+    NONE = "none"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDS = {
+    "success": ("CastCompleted", CastState.COMPLETED),
+    "failed": ("CastFailed", CastState.FAILED),
+    "cancelled": ("CastCancelled", CastState.CANCELLED),
+}
+_STATE_OF = {event_type: state for event_type, state in ENDS.values()}
+
+
+@dataclass(slots=True)
+class Cast:
+    """The folded state of one cast."""
+
+    state: CastState = CastState.NONE
+    started: Mapping[str, Any] = field(default_factory=dict)  # data of CastStarted
+    ended: Mapping[str, Any] = field(default_factory=dict)  # data of the ending event
+    started_ms: int = 0
+    ended_ms: int = 0
+
+
+def decide(cast: Cast, command: StartCast | EndCast) -> list[Event]:
+    """The events that ``command`` causes.
+
+    Raises:
+        NotFound: the cast was never started. Refused: it was started already.
+    """
+    if isinstance(command, StartCast):
+        return _start(cast, command)
+    if cast.state is CastState.NONE:
+        raise NotFound("there is no such cast")
+    if cast.state is not CastState.RUNNING:
+        return []  # terminal is terminal: a late end changes nothing
+    body: dict[str, Any] = {"steps": list(command.steps), "outputs": dict(command.outputs)}
+    if command.error is not None:
+        body["error"] = dict(command.error)
+    return [Event(ENDS[command.status][0], body)]
+
+
+def _start(cast: Cast, c: StartCast) -> list[Event]:
+    if cast.state is not CastState.NONE:
+        raise Refused(f"this cast has started already and is {cast.state}", state=cast.state.value)
+    body = {
+        "castId": c.cast_id,
+        "spellId": c.spell_id,
+        "spellName": c.spell_name,
+        "spellVersion": c.spell_version,
+        "configHash": c.config_hash,
+        "owner": c.owner,
+        "visibility": c.visibility,
+        "environment": c.environment,
+        "payerAccountId": c.payer_account_id,
+        "inputs": dict(c.inputs),
+        "creditTxId": c.credit_tx_id,
+        "notificationPlatform": c.notification_platform,
+    }
+    return [Event("CastStarted", body)]
+
+
+def evolve(cast: Cast, event: Event, *, ts: int) -> None:
+    """Fold one event, in place."""
+    if event.type == "CastStarted":
+        cast.state, cast.started, cast.started_ms = CastState.RUNNING, event.data, ts
+    elif event.type in _STATE_OF and cast.state is CastState.RUNNING:
+        cast.state, cast.ended, cast.ended_ms = _STATE_OF[event.type], event.data, ts

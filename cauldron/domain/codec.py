@@ -1,0 +1,73 @@
+"""Commit documents: one durable insert per state change, and old events read as new ones."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cauldron.domain.events import Event, flatten
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+# (type, version) -> the data of the next version. Pure; stored bytes are never rewritten.
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+MAX_COMMANDS = 500  # per commit
+MAX_BYTES = 1_000_000  # of one commit's JSON, about
+
+
+def commit_id(stream: str, seq: int) -> str:
+    """``<stream>:<seq>`` with ten digits, so that ids of a stream sort by ``seq``."""
+    return f"{stream}:{seq:010d}"
+
+
+def commit_document(
+    stream: str, seq: int, *, keys: Sequence[str], events: Sequence[tuple[int, Event]], actor: str, ts: int
+) -> dict[str, Any]:
+    """The document of one commit.
+
+    ``keys`` are the natural keys of its commands; ``events`` are pairs of the
+    index of the command that caused it and the event; ``ts`` is milliseconds.
+    """
+    return {
+        "_id": commit_id(stream, seq),
+        "stream": stream,
+        "seq": seq,
+        "cmds": list(keys),
+        "actor": actor,
+        "ts": ts,
+        "events": [{"type": e.type, "v": 1, "data": e.data, "c": c} for c, e in events],
+    }
+
+
+def upcast(
+    commit: dict[str, Any], upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS
+) -> dict[str, Any]:
+    """``commit`` with every event raised to its newest version."""
+    if not upcasters:
+        return commit
+    return commit | {"events": [_raise(event, upcasters) for event in commit["events"]]}
+
+
+def _raise(event: dict[str, Any], upcasters: Mapping[tuple[str, int], Upcaster]) -> dict[str, Any]:
+    version, data = event["v"], event["data"]
+    while (step := upcasters.get((event["type"], version))) is not None:
+        version, data = version + 1, step(data)
+    return event | {"v": version, "data": data}
+
+
+def events_of(commit: Mapping[str, Any], *, key: str | None = None) -> list[Event]:
+    """A commit's events, or only those that the command with ``key`` caused."""
+    index = commit["cmds"].index(key) if key is not None else None
+    return [Event(e["type"], e["data"]) for e in commit["events"] if index is None or e["c"] == index]
+
+
+def rows_of(commit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The commit as rows ``{stream, seq, type, payload, actor, ts}``, ranges flattened."""
+    for event in events_of(commit):
+        for row in flatten(event):
+            yield {
+                "stream": commit["stream"],
+                "seq": commit["seq"],
+                "type": row.type,
+                "payload": row.data,
+                "actor": commit["actor"],
+                "ts": commit["ts"],
+            }

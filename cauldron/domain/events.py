@@ -1,0 +1,236 @@
+"""What happened: the public event types, each a name and a JSON object.
+
+Events are plain data rather than objects: they are folded by the hundred
+thousand, and what is stored is what is folded (docs/adr/0008). A released event
+is never renamed and never loses a field; new fields are optional.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, NotRequired, TypedDict
+
+
+class Event(NamedTuple):
+    """One recorded fact: a type of this module and its data."""
+
+    type: str
+    data: Any  # the TypedDict of the same name
+
+
+class StepRecord(TypedDict):
+    """One tool execution inside a piece or cast; becomes a generation output."""
+
+    step: str
+    toolId: str
+    toolVersion: str
+    toolDisplayName: str
+    status: str  # success | failed | timeout | cancelled | lost
+    startMs: int
+    endMs: int
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    costMicroUsd: int
+    costSource: str
+    cacheKey: NotRequired[str]
+    cached: NotRequired[bool]
+    error: NotRequired[dict[str, str]]
+    runId: NotRequired[str]
+    attempt: NotRequired[int]
+
+
+class CookStarted(TypedDict):
+    """A cook began: what is cooked, for whom, from which rows of which plan."""
+
+    cookId: str
+    collectionId: str
+    collectionVersion: str
+    owner: str
+    visibility: str
+    environment: str  # live | test
+    amount: int  # slots of this cook
+    slotFrom: int  # first plan row, 0-based
+    planHash: str
+    plan: str  # blob digest of the plan
+    configHash: str  # blob digest of the execution snapshot
+    generator: dict[str, str]  # {kind: tool | spell, id}
+    seed: str
+    attempts: int  # tries per piece
+    failureBudget: int  # pieces that may fail before the cook pauses
+    notificationPlatform: str
+
+
+class _QueuedRange(TypedDict):
+    to: int
+    plan: str
+    planHash: str
+    slotFrom: NotRequired[int]  # slot of ``from``; the others follow
+    slots: NotRequired[list[int]]  # or one slot per piece, for refills
+    reason: NotRequired[str]
+
+
+_From = TypedDict("_From", {"from": int})
+
+
+class PiecesQueued(_QueuedRange, _From):
+    """Pieces ``from`` … ``to`` (inclusive, from 1) entered the queue; traits stay in the plan."""
+
+
+class PieceGenerated(TypedDict):
+    """A piece was made; it waits for review."""
+
+    piece: int
+    slot: int
+    attempt: int
+    output: dict[str, Any]  # the media reference (or value) that is the piece
+    steps: list[StepRecord]
+    durationMs: int
+    costMicroUsd: int
+    pointsMilli: int
+
+
+class GenerationFailed(TypedDict):
+    """A piece failed for good, after its attempts."""
+
+    piece: int
+    slot: int
+    attempt: int
+    error: dict[str, str]  # {code, message}
+    steps: list[StepRecord]
+    durationMs: int
+    costMicroUsd: int
+
+
+class PiecesReviewed(TypedDict):
+    """Someone decided on pieces; ``pieces`` are inclusive ranges of numbers."""
+
+    decision: str  # approved | rejected | culled | kept | reset
+    pieces: list[list[int]]
+    reason: NotRequired[str]
+
+
+class CookPaused(TypedDict):
+    reason: str  # asked | failure_budget | points_exhausted | tool_unavailable | disk_full
+    detail: NotRequired[str]
+
+
+class CookResumed(TypedDict):
+    reason: NotRequired[str]
+
+
+class CookStopped(TypedDict):
+    reason: NotRequired[str]
+
+
+class CookCompleted(TypedDict):
+    generated: int
+    failed: int
+
+
+class CookFailed(TypedDict):
+    reason: str
+    detail: NotRequired[str]
+
+
+class CookExported(TypedDict):
+    """An export of the approved pieces finished."""
+
+    exportId: str
+    pieces: int
+    baseUri: str
+    provenance: str
+    published: bool
+    tokens: NotRequired[str]  # blob digest of the fixed token numbers, once published
+
+
+class RowsReserved(TypedDict):
+    """Rows ``slotFrom`` … of a collection's plan were given to a cook."""
+
+    cookId: str
+    slotFrom: int
+    amount: int
+    planHash: str
+
+
+class CookActivated(TypedDict):
+    """An ended cook of the collection became its active one again."""
+
+    cookId: str
+
+
+class CastStarted(TypedDict):
+    castId: str
+    spellId: str
+    spellName: str
+    spellVersion: str
+    configHash: str
+    owner: str
+    visibility: str
+    environment: str
+    payerAccountId: str
+    inputs: dict[str, Any]
+    creditTxId: str
+    notificationPlatform: str
+
+
+class CastEnded(TypedDict):
+    """A cast reached its end with all its steps. The type says how."""
+
+    steps: list[StepRecord]
+    outputs: dict[str, Any]
+    error: NotRequired[dict[str, str]]
+
+
+EVENT_TYPES: Mapping[str, str] = {
+    "CookStarted": "A cook began.",
+    "PiecesQueued": "A range of pieces entered the queue; read as one PieceQueued per piece.",
+    "PieceGenerated": "A piece was made and waits for review.",
+    "GenerationFailed": "A piece failed for good, after its attempts.",
+    "PiecesReviewed": "A decision on ranges of pieces; read as PieceReviewed and "
+    "PieceApproved, PieceRejected, PieceCulled, PieceKept or PieceReset per piece.",
+    "CookPaused": "No further piece starts; the reason is kept.",
+    "CookResumed": "Pieces start again.",
+    "CookStopped": "The cook was ended before all pieces were made.",
+    "CookCompleted": "Every slot is settled; nothing is queued or running.",
+    "CookFailed": "The cook cannot continue.",
+    "CookExported": "An export finished.",
+    "RowsReserved": "Rows of a collection's plan were given to a cook.",
+    "CookActivated": "An ended cook became the collection's active one again.",
+    "CastStarted": "A cast began.",
+    "CastCompleted": "A cast ended with its output.",
+    "CastFailed": "A cast ended without an output.",
+    "CastCancelled": "A cast was cancelled.",
+}
+
+FLATTENED: Mapping[str, str] = {
+    "PieceQueued": "One piece of a PiecesQueued range.",
+    "PieceReviewed": "One piece of a PiecesReviewed range, with its decision.",
+    "PieceApproved": "A reviewer approved the piece.",
+    "PieceRejected": "A reviewer rejected the piece.",
+    "PieceCulled": "An approved piece was left out in the second round.",
+    "PieceKept": "A culled piece was brought back.",
+    "PieceReset": "A decision was undone; the piece waits for review again.",
+}
+
+DECISION_EVENTS: Mapping[str, str] = {
+    "approved": "PieceApproved",
+    "rejected": "PieceRejected",
+    "culled": "PieceCulled",
+    "kept": "PieceKept",
+    "reset": "PieceReset",
+}
+
+
+def flatten(event: Event) -> Iterator[Event]:
+    """The rows that readers see: ranges become one event per piece."""
+    if event.type == "PiecesQueued":
+        data = event.data
+        for offset, number in enumerate(range(data["from"], data["to"] + 1)):
+            slot = data["slots"][offset] if "slots" in data else data["slotFrom"] + offset
+            yield Event("PieceQueued", {"piece": number, "slot": slot, "planHash": data["planHash"]})
+    elif event.type == "PiecesReviewed":
+        for low, high in event.data["pieces"]:
+            for number in range(low, high + 1):
+                body = {"piece": number, **{k: v for k, v in event.data.items() if k != "pieces"}}
+                yield Event("PieceReviewed", body)
+                yield Event(DECISION_EVENTS[event.data["decision"]], body)
+    else:
+        yield event

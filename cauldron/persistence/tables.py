@@ -1,0 +1,77 @@
+"""Every table of the core and its indexes, declared once for every engine."""
+
+from cauldron.ports.storage import Index, Table
+
+COOK_EVENTS = "cook_events"
+CAST_EVENTS = "cast_events"
+COOK_JOBS = "cook_jobs"
+CAST_JOBS = "cast_jobs"
+NOT_STARTED = ("held", "queued", "waiting")  # jobs without a lease, not yet settled
+
+
+def _events(name: str) -> Table:
+    return Table(
+        name=name,
+        feed=True,
+        indexes=(
+            Index(fields=("stream", "seq"), unique=True),
+            Index(fields=("cmds",), unique=True, multi=True),
+        ),
+    )
+
+
+def _jobs(name: str) -> Table:
+    return Table(
+        name=name,
+        indexes=(
+            Index(fields=("rank",), where={"status": "queued"}),
+            Index(fields=("parent",), where={"status": "settled"}),
+            Index(fields=("worker",), where={"status": "running"}),
+            Index(fields=("runAt",), where={"status": "waiting"}),
+            Index(fields=("parent",), where={"status": NOT_STARTED}),
+            Index(fields=("parent",), where={"status": "failed"}),
+        ),
+    )
+
+
+TABLES: tuple[Table, ...] = (
+    _events(COOK_EVENTS),
+    _events(CAST_EVENTS),
+    _jobs(COOK_JOBS),
+    _jobs(CAST_JOBS),
+    Table(name="workers", indexes=(Index(fields=("until",)),)),
+    Table(name="leases"),
+    Table(
+        name="collections",
+        indexes=(Index(fields=("owner", "slug"), unique=True), Index(fields=("owner", "-updatedAt"))),
+    ),
+    Table(
+        name="cooks",
+        indexes=(Index(fields=("collectionId", "-startedAt")), Index(fields=("owner", "-startedAt"))),
+    ),
+    Table(
+        name="cook_status",
+        indexes=(
+            Index(fields=("state",)),
+            Index(fields=("collectionId", "owner", "-startedAt")),
+            Index(fields=("owner", "-startedAt")),
+        ),
+    ),
+    Table(
+        name="pieces",
+        indexes=(Index(fields=("cookId", "state", "number")), Index(fields=("cookId", "number"))),
+    ),
+    Table(
+        name="generationOutputs",
+        indexes=(
+            Index(fields=("toolDisplayName", "-requestTimestamp")),
+            Index(fields=("castId",)),
+            Index(fields=("cookId",)),
+            Index(fields=("cacheKey",)),
+        ),
+    ),
+    Table(
+        name="casts", indexes=(Index(fields=("owner", "-startedAt")), Index(fields=("spellId", "-startedAt")))
+    ),
+    Table(name="exports", indexes=(Index(fields=("cookId", "-createdAt")),)),
+)
