@@ -4,7 +4,9 @@
 
 BIN := .venv/bin
 WORKERS ?= 2
-BENCHES := $(filter-out benchmarks/__init__.py benchmarks/harness.py benchmarks/cartoon_layers.py,$(wildcard benchmarks/*.py))
+# What benchmarks share, and peers that are measured by the benchmark they belong to.
+SHARED := __init__ harness cartoon_layers hashlips queue_peers
+BENCHES := $(filter-out $(SHARED),$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -39,9 +41,8 @@ soak: setup-bench ## the full sizes: slow tests, one after the other (hours)
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -m slow --durations=20
 
 bench: setup-bench ## measure against the peers; writes benchmarks/results/*.json (needs HASHLIPS_DIR)
-	@status=0; for bench in $(BENCHES); do \
-	  name=$$(basename $$bench .py); echo "== $$name"; \
-	  $(BIN)/python -m benchmarks.$$name || status=1; \
+	@status=0; for name in $(BENCHES); do \
+	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || status=1; \
 	done; exit $$status
 
 docs: setup-test ## write the generated parts of the reference pages anew

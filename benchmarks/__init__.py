@@ -1,0 +1,1 @@
+"""What is measured, against whom, and where the figures go. See README.md."""
