@@ -1,16 +1,21 @@
 """Tool declarations: typed inputs and outputs, costing, and checking of arguments."""
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from cauldron.domain.errors import InvalidMany, Problem
+from cauldron.domain.json_values import is_unicode, json_problem, shown
 from cauldron.domain.media import is_media
 
 COLOR = re.compile(r"#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+MIME = re.compile(r"[a-z]+/[A-Za-z0-9][A-Za-z0-9.+-]{0,100}")
+MAX_ITEMS = 1_000  # of a list whose port names no maximum
+SHOWN_CHOICES = 20
+ABSENT: Any = object()  # no value at all, not even null
 
 
 class Kind(StrEnum):
@@ -93,7 +98,10 @@ class Tool:
 
 
 def check_inputs(tool: Tool, values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` checked against the tool's inputs, defaults filled in.
+    """``values`` checked against the tool's inputs, defaults filled in at every depth.
+
+    An absent input takes its default, and so does one that is null where null is
+    not accepted. A required input that is nullable may be null, but not absent.
 
     Returns:
         One entry per input that has a value, in the order of declaration.
@@ -103,22 +111,41 @@ def check_inputs(tool: Tool, values: Mapping[str, Any]) -> dict[str, Any]:
             problem's path starts with ``<tool id>.<input>``.
     """
     problems = [
-        Problem(path=f"{tool.id}.{name}", code="unknown_input", message="no such input")
+        Problem(path=f"{tool.id}.{_plain_name(name)}", code="unknown_input", message="no such input")
         for name in values
         if tool.input(name) is None
     ]
     checked: dict[str, Any] = {}
     for port in tool.inputs:
-        value = values.get(port.name, port.default)
-        if value is None and not port.nullable:
+        value = given(port, values)
+        if value is ABSENT:
             if port.required:
                 problems.append(_problem(f"{tool.id}.{port.name}", "missing", "is required"))
             continue
-        problems += check_value(port, value, path=f"{tool.id}.{port.name}")
-        checked[port.name] = value
+        found = check_value(port, value, path=f"{tool.id}.{port.name}")
+        problems += found
+        checked[port.name] = value if found else filled(port, value)
     if problems:
         raise InvalidMany(problems)
     return checked
+
+
+def given(port: Port, values: Mapping[str, Any]) -> Any:
+    """What ``values`` hold for ``port``, else its default, else ABSENT."""
+    value = values.get(port.name, ABSENT)
+    if value is ABSENT or (value is None and not port.nullable):
+        return ABSENT if port.default is None else port.default
+    return value
+
+
+def filled(port: Port, value: Any) -> Any:
+    """A checked ``value`` with the defaults of the objects inside it filled in."""
+    if port.kind is Kind.LIST and port.item is not None and value is not None:
+        return [filled(port.item, item) for item in value]
+    if port.kind is not Kind.OBJECT or value is None:
+        return value
+    fields = ((field, given(field, value)) for field in port.fields)
+    return {field.name: filled(field, inner) for field, inner in fields if inner is not ABSENT}
 
 
 def check_value(port: Port, value: Any, *, path: str) -> list[Problem]:
@@ -133,9 +160,7 @@ def check_value(port: Port, value: Any, *, path: str) -> list[Problem]:
         case Kind.BOOLEAN:
             return [] if isinstance(value, bool) else [_mistyped(path, "true or false", value)]
         case Kind.CHOICE:
-            ok = value in port.choices if isinstance(value, str) else False
-            wanted = "one of " + ", ".join(port.choices)
-            return [] if ok else [_problem(path, "not_a_choice", f"must be {wanted}, not {value!r:.60}")]
+            return _check_choice(port, value, path)
         case Kind.COLOR:
             ok = isinstance(value, str) and COLOR.fullmatch(value) is not None
             return [] if ok else [_mistyped(path, "a colour like #a1b2c3", value)]
@@ -144,7 +169,7 @@ def check_value(port: Port, value: Any, *, path: str) -> list[Problem]:
         case Kind.OBJECT:
             return _check_object(port, value, path)
         case Kind.JSON:
-            return []
+            return _check_json(value, path)
     return _check_media(port, value, path)
 
 
@@ -153,52 +178,84 @@ def _check_text(port: Port, value: Any, path: str) -> list[Problem]:
         return [_mistyped(path, "text", value)]
     if port.max_length is not None and len(value) > port.max_length:
         return [_problem(path, "too_long", f"has {len(value)} characters, {port.max_length} allowed")]
-    return []
+    return [] if is_unicode(value) else _check_json(value, path)
 
 
 def _check_number(port: Port, value: Any, path: str) -> list[Problem]:
-    wanted = "a whole number" if port.kind is Kind.INTEGER else "a number"
-    types = (int,) if port.kind is Kind.INTEGER else (int, float)
-    if isinstance(value, bool) or not isinstance(value, types) or math.isnan(value):
-        return [_mistyped(path, wanted, value)]
+    whole = port.kind is Kind.INTEGER
+    types = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, types) or json_problem(value):
+        return [_mistyped(path, "a whole number of at most 64 bits" if whole else "a finite number", value)]
     low, high = port.minimum, port.maximum
     if (low is not None and value < low) or (high is not None and value > high):
-        return [_problem(path, "out_of_range", f"must be between {low} and {high}, not {value}")]
+        return [_problem(path, "out_of_range", f"must be {_bounds(low, high)}, not {value}")]
     return []
 
 
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"at most {high}"
+    return f"at least {low}" if high is None else f"between {low} and {high}"
+
+
+def _check_choice(port: Port, value: Any, path: str) -> list[Problem]:
+    if isinstance(value, str) and value in port.choices:
+        return []
+    wanted = ", ".join(port.choices[:SHOWN_CHOICES]) + (", …" if len(port.choices) > SHOWN_CHOICES else "")
+    return [_problem(path, "not_a_choice", f"must be one of {wanted}, not {shown(value)}")]
+
+
 def _check_list(port: Port, value: Any, path: str) -> list[Problem]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, list | tuple):
         return [_mistyped(path, "a list", value)]
-    low, high = port.minimum or 0, port.maximum if port.maximum is not None else 1_000
+    low, high = port.minimum or 0, port.maximum if port.maximum is not None else MAX_ITEMS
     if not low <= len(value) <= high:
         return [_problem(path, "out_of_range", f"must have {low} to {high} items, not {len(value)}")]
     if port.item is None:
-        return []
+        return _check_json(value, path)
     return [p for i, v in enumerate(value) for p in check_value(port.item, v, path=f"{path}[{i}]")]
 
 
 def _check_object(port: Port, value: Any, path: str) -> list[Problem]:
     if not isinstance(value, Mapping):
         return [_mistyped(path, "an object", value)]
-    known = {f.name for f in port.fields}
+    known = {field.name for field in port.fields}
     problems = [
-        _problem(f"{path}.{key}", "unknown_field", "no such field") for key in value if key not in known
+        _problem(f"{path}.{_plain_name(key)}", "unknown_field", "no such field")
+        for key in value
+        if key not in known
     ]
-    for f in port.fields:
-        if value.get(f.name) is not None:
-            problems += check_value(f, value[f.name], path=f"{path}.{f.name}")
-        elif f.required and not f.nullable:
-            problems.append(_problem(f"{path}.{f.name}", "missing", "is required"))
+    for inner in port.fields:
+        content = given(inner, value)
+        if content is not ABSENT:
+            problems += check_value(inner, content, path=f"{path}.{inner.name}")
+        elif inner.required:
+            problems.append(_problem(f"{path}.{inner.name}", "missing", "is required"))
     return problems
+
+
+def _check_json(value: Any, path: str) -> list[Problem]:
+    reason = json_problem(value)
+    return [] if reason is None else [_problem(path, "wrong_type", reason)]
 
 
 def _check_media(port: Port, value: Any, path: str) -> list[Problem]:
     if not is_media(value):
         return [_mistyped(path, f"a stored {port.kind.value}", value)]
-    if port.kind is not Kind.FILE and not value["mime"].startswith(f"{port.kind.value}/"):
-        return [_problem(path, "wrong_type", f"must be {port.kind.value} media, not {value['mime']}")]
-    return []
+    if DIGEST.fullmatch(value["media"]) is None:
+        return [_mistyped(f"{path}.media", "sha256: and 64 hex digits", value["media"])]
+    mime = value.get("mime")
+    if not isinstance(mime, str) or MIME.fullmatch(mime) is None:
+        return [_mistyped(f"{path}.mime", "a media type like image/png", mime)]
+    if port.kind is not Kind.FILE and not mime.startswith(f"{port.kind.value}/"):
+        return [_problem(path, "wrong_type", f"must be {port.kind.value} media, not {mime}")]
+    return _check_json(value, path)
+
+
+def _plain_name(name: Any) -> str:
+    """A key as part of a path: cut, and quoted when it is no plain name."""
+    plain = isinstance(name, str) and len(name) <= 60 and name.isprintable()
+    return name if plain else shown(name)
 
 
 def _problem(path: str, code: str, message: str) -> Problem:
@@ -206,4 +263,4 @@ def _problem(path: str, code: str, message: str) -> Problem:
 
 
 def _mistyped(path: str, wanted: str, value: Any) -> Problem:
-    return _problem(path, "wrong_type", f"must be {wanted}, not {value!r:.60}")
+    return _problem(path, "wrong_type", f"must be {wanted}, not {shown(value)}")
