@@ -19,11 +19,10 @@ class FieldReader:
         self.path = path
         self.problems = problems
         self._left: dict[str, Any] = {}
+        self._readable = isinstance(raw, Mapping)
         if isinstance(raw, Mapping):
             self._left = {str(key): value for key, value in raw.items()}
-            self.names = tuple(self._left)
         else:
-            self.names = ()
             self.problem("", "wrong_type", f"must be an object, not {shown(raw)}")
 
     def at(self, name: str) -> str:
@@ -32,6 +31,8 @@ class FieldReader:
 
     def problem(self, name: str, code: str, message: str) -> None:
         """Record what is wrong with the field ``name`` ("" is the object itself)."""
+        if code == "missing" and not self._readable:
+            return
         self.problems.append(Problem(path=self.at(name) or "document", code=code, message=message))
 
     def take(self, name: str) -> Any:
