@@ -11,9 +11,9 @@ from cauldron.domain.events import Event
 
 @dataclass(slots=True)
 class Rows:
-    """The reservations of one collection version and seed: rows are given out once, in order."""
+    """The reservations of one collection: the rows of each plan are given out once, in order."""
 
-    used: int = 0  # rows given out so far, from row 0
+    used: dict[str, int] = field(default_factory=dict)  # planHash -> rows given out, from row 0
     active: str = ""  # the cook that was started or activated last
     reserved: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # cookId -> RowsReserved
 
@@ -30,7 +30,8 @@ def decide(rows: Rows, command: ReserveRows | ActivateCook) -> list[Event]:
         return [] if rows.active == command.cook_id else [_activated(command.cook_id)]
     if command.cook_id in rows.reserved:
         return []
-    left = command.supply - rows.used
+    used = rows.used.get(command.plan_hash, 0)
+    left = command.supply - used
     amount = left if command.amount is None else command.amount
     if left <= 0:
         raise Refused(
@@ -40,7 +41,7 @@ def decide(rows: Rows, command: ReserveRows | ActivateCook) -> list[Event]:
         raise Refused(f"only {left} of {command.supply} rows of the plan are left, not {amount}", left=left)
     body = {
         "cookId": command.cook_id,
-        "slotFrom": rows.used,
+        "slotFrom": used,
         "amount": amount,
         "planHash": command.plan_hash,
     }
@@ -56,4 +57,4 @@ def evolve(rows: Rows, event: Event, *, ts: int) -> None:
     rows.active = event.data["cookId"]
     if event.type == "RowsReserved":
         rows.reserved[rows.active] = event.data
-        rows.used = max(rows.used, event.data["slotFrom"] + event.data["amount"])
+        rows.used[event.data["planHash"]] = event.data["slotFrom"] + event.data["amount"]

@@ -41,6 +41,8 @@ TABLES: tuple[Table, ...] = (
     _jobs(CAST_JOBS),
     Table(name="workers", indexes=(Index(fields=("until",)),)),
     Table(name="leases"),
+    Table(name="cursors"),
+    Table(name="plans"),
     Table(
         name="collections",
         indexes=(Index(fields=("owner", "slug"), unique=True), Index(fields=("owner", "-updatedAt"))),

@@ -1,0 +1,139 @@
+"""A pool of member processes that run CPU tools; a member that hangs or dies is replaced.
+
+Frames are a four-byte big-endian length and that many bytes of JSON, on the
+member's stdin and stdout. A member leaves when its stdin ends, so none outlives
+the process that started it.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import structlog
+
+log = structlog.get_logger("cauldron.pool")
+DEPTH = 2  # calls handed to a member at once, so that it never waits for the next one
+FRAME_LIMIT = 64 * 1024 * 1024  # bytes
+
+
+@dataclass(slots=True)
+class _Call:
+    body: bytes
+    timeout_s: float
+    answer: asyncio.Future[Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class Pool:
+    """``size`` member processes, started when first needed."""
+
+    command: Sequence[str]  # how a member is started
+    size: int
+    _waiting: deque[_Call] = field(default_factory=deque)
+    _more: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _members: list[asyncio.Task[None]] = field(default_factory=list)
+    _processes: set[asyncio.subprocess.Process] = field(default_factory=set)
+
+    async def call(self, request: Mapping[str, Any], *, timeout_s: float) -> Mapping[str, Any]:
+        """Have a member answer ``request``.
+
+        Returns:
+            The member's answer, or ``{"failure": "timeout" | "crashed"}`` when it
+            did not live to give one. ``timeout_s`` counts from the start of the work.
+        """
+        answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Call(orjson.dumps(request), timeout_s, answer))
+        self._start_members()
+        async with self._more:
+            self._more.notify()
+        return await answer
+
+    async def close(self) -> None:
+        """End every member."""
+        for task in self._members:
+            task.cancel()
+        await asyncio.gather(*self._members, return_exceptions=True)
+        self._members.clear()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the living members."""
+        return [p.pid for p in self._processes if p.returncode is None]
+
+    def _start_members(self) -> None:
+        wanted = min(self.size, len(self._members) + len(self._waiting))
+        while len(self._members) < wanted:
+            self._members.append(asyncio.create_task(self._member()))
+
+    async def _member(self) -> None:
+        while True:
+            process = await self._spawn()
+            try:
+                await self._serve(process)
+            finally:
+                self._processes.discard(process)
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        process = await asyncio.create_subprocess_exec(
+            *self.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=env,
+            limit=FRAME_LIMIT,
+        )
+        self._processes.add(process)
+        return process
+
+    async def _serve(self, process: asyncio.subprocess.Process) -> None:
+        given: deque[_Call] = deque()
+        try:
+            while True:
+                await self._hand_over(process, given)
+                reply = await _reply(process, given[0].timeout_s)
+                if "failure" in reply:
+                    _answer(given.popleft(), reply)
+                    log.warning("pool member replaced", pid=process.pid, failure=reply["failure"])
+                    return
+                _answer(given.popleft(), reply)
+        finally:
+            self._waiting.extendleft(reversed(given))
+
+    async def _hand_over(self, process: asyncio.subprocess.Process, given: deque[_Call]) -> None:
+        if not given:
+            async with self._more:
+                await self._more.wait_for(lambda: bool(self._waiting))
+        writer = process.stdin
+        while writer is not None and self._waiting and len(given) < DEPTH:
+            call = self._waiting.popleft()
+            given.append(call)
+            with contextlib.suppress(ConnectionError):
+                writer.write(len(call.body).to_bytes(4, "big") + call.body)
+
+
+def _answer(call: _Call, reply: Mapping[str, Any]) -> None:
+    if not call.answer.done():
+        call.answer.set_result(reply)
+
+
+async def _reply(process: asyncio.subprocess.Process, timeout_s: float) -> Mapping[str, Any]:
+    reader = process.stdout
+    try:
+        async with asyncio.timeout(timeout_s):
+            if reader is None:
+                return {"failure": "crashed"}
+            size = int.from_bytes(await reader.readexactly(4), "big")
+            body: Mapping[str, Any] = orjson.loads(await reader.readexactly(size))
+            return body
+    except TimeoutError:
+        return {"failure": "timeout"}
+    except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+        return {"failure": "crashed"}

@@ -1,0 +1,249 @@
+"""The composition root: the only module that knows every class."""
+
+import asyncio
+import os
+import random
+import secrets
+import shutil
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from cauldron.adapters.fs import FsBlobs
+from cauldron.adapters.local import registry as builtin
+from cauldron.adapters.local.pool import Pool
+from cauldron.adapters.local.runner import LocalRunner
+from cauldron.adapters.sqlite import SqliteStore
+from cauldron.config import Settings, load_settings
+from cauldron.domain import cook as cooks
+from cauldron.domain.cook_state import Cook, evolve, fold_commits
+from cauldron.persistence.jobs import JobStore
+from cauldron.persistence.leases import Leases
+from cauldron.persistence.streams import Streams
+from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS, TABLES
+from cauldron.services import casting, cooking, spells
+from cauldron.services.casting import Caller, Casting
+from cauldron.services.collecting import Collecting
+from cauldron.services.cooking import Cooking
+from cauldron.services.dispatch import Decider, Dispatcher
+from cauldron.services.execution import ExecutionClient
+from cauldron.services.free import FreeOfCharge
+from cauldron.services.owning import Owner
+from cauldron.services.projecting import Projector
+from cauldron.services.recipes import Recipes
+from cauldron.services.reviewing import Reviewing
+from cauldron.services.spells import Spells
+from cauldron.services.sweeping import Sweeper
+from cauldron.services.tools import ToolRegistry
+from cauldron.services.working import Worker, WorkerOptions
+
+COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, fold_commits)
+
+
+def clock() -> int:
+    """Milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """32 hex digits: 48 bits of time, so that ids sort by age, then 80 random bits."""
+    return f"{clock():012x}{secrets.token_hex(10)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What makes progress in this process: a worker, an owner, a cast folder, a sweeper."""
+
+    worker: Worker | None
+    owner: Owner
+    casting: Casting
+    sweeper: Sweeper
+
+
+class Studio:
+    """Everything, wired: services over one store and one blob store."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = SqliteStore(settings.store_path, synchronous=settings.synchronous)
+        self.blobs = FsBlobs(settings.blobs_path)
+        self.session = new_id()
+        self.pool = Pool(
+            command=[sys.executable, "-m", "cauldron.member", str(settings.blobs_path)],
+            size=settings.pool_size,
+        )
+        self.runners = {"local": LocalRunner(self.pool)}
+
+    async def open(self) -> None:
+        """Create what is missing in store and blob store."""
+        await self.store.open((*TABLES, *spells.TABLES))
+
+    async def close(self) -> None:
+        """Finish what was accepted; end the tool processes."""
+        for runner in self.runners.values():
+            await runner.close()
+        await self.store.close()
+
+    def clock(self) -> int:
+        """Milliseconds since 1970 UTC."""
+        return clock()
+
+    def new_id(self) -> str:
+        """A fresh id."""
+        return new_id()
+
+    @property
+    def owner(self) -> str:
+        """The account that local commands act for."""
+        return self.settings.owner
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Who local commands are made by."""
+        return Caller(account=self.settings.owner, environment=self.settings.environment)
+
+    @cached_property
+    def cook_streams(self) -> Streams:
+        return Streams(self.store, COOK_EVENTS)
+
+    @cached_property
+    def cooks(self) -> Dispatcher[Cook]:
+        return Dispatcher(self.cook_streams, COOKS, clock=clock)
+
+    @cached_property
+    def recipes(self) -> Recipes:
+        return Recipes(self.blobs)
+
+    @cached_property
+    def cook_jobs(self) -> JobStore:
+        return JobStore(self.store, COOK_JOBS)
+
+    @cached_property
+    def projector(self) -> Projector:
+        return Projector(self.store, self.cooks, self.recipes)
+
+    @cached_property
+    def tools(self) -> ToolRegistry:
+        return ToolRegistry(declaration for declaration, _ in builtin.TOOLS.values())
+
+    @cached_property
+    def spells(self) -> Spells:
+        return Spells(self.store, self.tools)
+
+    @cached_property
+    def collecting(self) -> Collecting:
+        return Collecting(
+            store=self.store,
+            blobs=self.blobs,
+            tools=self.tools,
+            spells=self.spells,
+            clock=clock,
+            new_id=new_id,
+        )
+
+    @cached_property
+    def cooking(self) -> Cooking:
+        return Cooking(
+            store=self.store,
+            cooks=self.cooks,
+            rows=Dispatcher(self.cook_streams, cooking.ROWS, clock=clock),
+            projector=self.projector,
+            jobs=self.cook_jobs,
+            blobs=self.blobs,
+            collecting=self.collecting,
+            new_id=new_id,
+        )
+
+    @cached_property
+    def reviewing(self) -> Reviewing:
+        return Reviewing(cooking=self.cooking, recipes=self.recipes, blobs=self.blobs, new_id=new_id)
+
+    @cached_property
+    def casting(self) -> Casting:
+        return Casting(
+            store=self.store,
+            casts=Dispatcher(Streams(self.store, CAST_EVENTS), casting.DECIDER, clock=clock),
+            jobs=JobStore(self.store, CAST_JOBS),
+            blobs=self.blobs,
+            charging=FreeOfCharge(),
+            leases=self.leases,
+            clock=clock,
+            new_id=new_id,
+        )
+
+    @cached_property
+    def leases(self) -> Leases:
+        return Leases(self.store, holder=self.session, clock=clock)
+
+    @cached_property
+    def execution(self) -> ExecutionClient:
+        return ExecutionClient(
+            store=self.store,
+            recipes=self.recipes,
+            runners=self.runners,
+            blobs=self.blobs,
+            clock=clock,
+        )
+
+    def engine(self, *, slots: int | None = None, work: bool = True) -> Engine:
+        """The loops of one process; without ``work`` it folds and sweeps but runs no jobs."""
+        queues = [self.cook_jobs, self.casting.jobs]
+        worker = Worker(
+            store=self.store,
+            queues=queues,
+            executor=self.execution,
+            clock=clock,
+            new_id=new_id,
+            uniform=random.random,
+            options=WorkerOptions(slots=slots or self.settings.slots, lease_ms=self.settings.lease_ms),
+            name=f"{socket.gethostname()}:{os.getpid()}",
+        )
+        owner = Owner(
+            store=self.store,
+            jobs=self.cook_jobs,
+            cooks=self.cooks,
+            projector=self.projector,
+            leases=self.leases,
+            clock=clock,
+            window=self.settings.window,
+        )
+        sweeper = Sweeper(self.store, queues, clock)
+        return Engine(worker if work else None, owner, self.casting, sweeper)
+
+    @asynccontextmanager
+    async def running(self, *, slots: int | None = None, work: bool = True) -> AsyncIterator[Engine]:
+        """An engine at work while the block runs; it drains at the end."""
+        engine = self.engine(slots=slots, work=work)
+        loops = [
+            asyncio.create_task(loop)
+            for loop in (engine.owner.run(), engine.casting.run(), engine.sweeper.run())
+        ]
+        worker = asyncio.create_task(engine.worker.run()) if engine.worker else None
+        try:
+            yield engine
+        finally:
+            if engine.worker is not None and worker is not None:
+                engine.worker.drain()
+                await asyncio.gather(worker, return_exceptions=True)
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    def free_bytes(self) -> int:
+        """Room left where blobs are kept."""
+        return shutil.disk_usage(self.settings.blobs_path).free
+
+
+@asynccontextmanager
+async def studio(settings: Settings | None = None) -> AsyncIterator[Studio]:
+    """An open studio with the settings in force."""
+    app = Studio(settings or load_settings())
+    await app.open()
+    try:
+        yield app
+    finally:
+        await app.close()

@@ -1,0 +1,82 @@
+"""The generation output: the record of one tool execution, schema version 2."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cauldron.domain.events import StepRecord
+from cauldron.domain.times import iso
+
+SCHEMA_VERSION = 2
+STATUSES = ("pending", "processing", "success", "failed", "cancelled", "timeout")
+TERMINAL = frozenset({"success", "failed", "cancelled", "timeout"})
+DELIVERY_STATUSES = ("skipped", "pending", "sent", "dropped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parents:
+    """What an execution belongs to; absent ones are None."""
+
+    owner: str
+    visibility: str
+    environment: str
+    notification_platform: str
+    cook_id: str | None = None
+    cast_id: str | None = None
+    spell_id: str | None = None
+    collection_id: str | None = None
+    piece_id: str | None = None
+
+
+def first_delivery_status(platform: str) -> str:
+    """The delivery status at creation: nothing is owed to the platform ``none``."""
+    return "skipped" if platform == "none" else "pending"
+
+
+def output_document(output_id: str, step: StepRecord, parents: Parents, *, seq: int) -> dict[str, Any]:
+    """The ``generationOutputs`` document of a finished step.
+
+    ``durationMs`` is response − request; ``costUsd`` is micro-USD / 10⁶, and
+    ``costSource`` says whether it was reported, computed or is unknown. ``seq``
+    is the commit of the parent's stream that the record was folded from.
+    """
+    start, end = step["startMs"], step["endMs"]
+    error = step.get("error")
+    return {
+        "_id": output_id,
+        "schemaVersion": SCHEMA_VERSION,
+        "toolId": step["toolId"],
+        "toolVersion": step["toolVersion"],
+        "toolDisplayName": step["toolDisplayName"],
+        "status": step["status"] if step["status"] in TERMINAL else "failed",
+        "statusReason": error["code"] if error else None,
+        "error": error,
+        "requestTimestamp": iso(start),
+        "responseTimestamp": iso(end),
+        "durationMs": end - start,
+        "webhookReceivedAt": None,
+        "externalRunId": step.get("runId"),
+        "costUsd": step["costMicroUsd"] / 1_000_000,
+        "costSource": step["costSource"],
+        "pointsSpent": 0,
+        "protocolNetPoints": 0,
+        "notificationPlatform": parents.notification_platform,
+        "deliveryStatus": first_delivery_status(parents.notification_platform),
+        "deliveryTimestamp": None,
+        "deliveryAttempts": 0,
+        "deliveryError": None,
+        "castId": parents.cast_id,
+        "cookId": parents.cook_id,
+        "spellId": parents.spell_id,
+        "collectionId": parents.collection_id,
+        "pieceId": parents.piece_id,
+        "step": step["step"],
+        "attempt": step.get("attempt", 1),
+        "owner": parents.owner,
+        "visibility": parents.visibility,
+        "environment": parents.environment,
+        "inputs": step["inputs"],
+        "outputs": step["outputs"],
+        "cacheKey": step.get("cacheKey"),
+        "cached": step.get("cached", False),
+        "seq": seq,
+    }

@@ -1,0 +1,263 @@
+"""Casts: one run of one spell version, on a stream of its own."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from cauldron.domain import cast as casts
+from cauldron.domain.cast import Cast, CastState
+from cauldron.domain.commands import EndCast, StartCast
+from cauldron.domain.errors import CauldronError, NotFound, Unavailable
+from cauldron.domain.events import StepRecord
+from cauldron.domain.generation import Parents, output_document
+from cauldron.domain.snapshot import Snapshot, check_exposed
+from cauldron.domain.status import FIRST_PAGE
+from cauldron.domain.times import iso
+from cauldron.persistence.jobs import JobStore
+from cauldron.persistence.leases import Leases
+from cauldron.persistence.streams import Commit
+from cauldron.ports.blobs import BlobStore
+from cauldron.ports.charging import Charging
+from cauldron.ports.storage import Doc, Insert, Op, Put, Store
+from cauldron.ports.system import Clock, NewId
+from cauldron.services.dispatch import Decider, Dispatcher
+from cauldron.services.following import Follower
+from cauldron.services.recipes import recipe_bytes
+
+log = structlog.get_logger("cauldron.casting")
+DECIDER: Decider[Cast] = Decider(Cast, casts.decide, casts.evolve)
+
+
+def stream_of(cast_id: str) -> str:
+    """The event stream of a cast."""
+    return f"cast:{cast_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, and in which environment the records are kept."""
+
+    account: str
+    environment: str = "live"
+    visibility: str = "private"
+    platform: str = "none"
+
+
+@dataclass(slots=True)
+class Casting:
+    """Starts casts and folds their ends."""
+
+    store: Store
+    casts: Dispatcher[Cast]
+    jobs: JobStore
+    blobs: BlobStore
+    charging: Charging
+    leases: Leases
+    clock: Clock
+    new_id: NewId
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(
+        self, snapshot: Snapshot, inputs: Mapping[str, Any], *, caller: Caller, key: str | None = None
+    ) -> dict[str, str]:
+        """Start a cast; the same ``key`` again answers with the same run.
+
+        Returns:
+            ``{runId, creditTxId}``
+
+        Raises:
+            InvalidMany: an input is unknown, missing or does not fit.
+        """
+        checked = check_exposed(snapshot, inputs)
+        config_hash = await self.blobs.put(recipe_bytes(snapshot, None))
+        cast_id = self.new_id()
+        key = key or f"cast:{cast_id}"
+        earlier = await self.casts.streams.find_command(key)
+        if earlier is not None:
+            return _answer(earlier["events"][0]["data"])
+        credit = await self.charging.hold(key, account=caller.account, cap_milli=0)
+        command = StartCast(
+            key=key,
+            cast_id=cast_id,
+            spell_id=snapshot.spell_id or snapshot.spell.slug,
+            spell_name=snapshot.spell.name,
+            spell_version=str(snapshot.spell_version or 0),
+            config_hash=config_hash,
+            owner=caller.account,
+            payer_account_id=caller.account,
+            inputs=checked,
+            credit_tx_id=credit,
+            visibility=caller.visibility,
+            environment=caller.environment,
+            notification_platform=caller.platform,
+        )
+        outcome = await self.casts.handle(stream_of(cast_id), command, actor=caller.account)
+        events = outcome.events[0]
+        data = events[0].data if isinstance(events, list) else {}
+        await self._enqueue(data)
+        await self.project(data["castId"])
+        return _answer(data)
+
+    async def _enqueue(self, data: Mapping[str, Any]) -> None:
+        now = self.clock()
+        job = {
+            "_id": data["castId"],
+            "status": "queued",
+            "parent": data["castId"],
+            "castId": data["castId"],
+            "userId": data["owner"],
+            "environment": data["environment"],
+            "spellIdOrToolId": data["spellId"],
+            "configHash": data["configHash"],
+            "inputs": data["inputs"],
+            "rank": now * 1000,
+            "attempt": 1,
+            "attempts": 3,
+            "deliveries": 0,
+            "createdAt": now,
+            "updatedAt": now,
+        }
+        await self.jobs.enqueue([job])
+
+    async def get(self, cast_id: str) -> Doc:
+        """The ``casts`` record. Raises NotFound."""
+        [doc] = await self.store.get("casts", [cast_id])
+        if doc is None:
+            raise NotFound(f"there is no cast {cast_id}", cast=cast_id)
+        return doc
+
+    async def cancel(self, cast_id: str, *, actor: str) -> None:
+        """End a running cast without an output; what it started still finishes, unused."""
+        end = EndCast(key=f"cancel:{cast_id}", status="cancelled", steps=[], outputs={})
+        await self.casts.handle(stream_of(cast_id), end, actor=actor)
+        await self.project(cast_id)
+
+    async def run(self) -> None:
+        """Fold settled casts until cancelled."""
+        beside = [asyncio.create_task(loop) for loop in (self._ring(), self._follower().run())]
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self.heal()
+                    await self.fold_settled()
+                except Unavailable as failure:
+                    log.warning("casts not folded: trying again", code=failure.code)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), 1.0)
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    def _follower(self) -> Follower:
+        return Follower(
+            name="casts",
+            table=self.casts.streams.table,
+            store=self.store,
+            leases=self.leases,
+            clock=self.clock,
+            handle=self._absorb,
+        )
+
+    async def _absorb(self, commit: Commit) -> None:
+        """Queue and project what its starter may have died before queueing."""
+        for event in commit["events"]:
+            if event["type"] == "CastStarted":
+                await self._enqueue(event["data"])
+                await self.project(event["data"]["castId"])
+
+    async def _ring(self) -> None:
+        async for _ in self.store.watch(self.jobs.table):
+            self._wake.set()
+
+    async def fold_settled(self) -> int:
+        """Bring every settled cast job to its stream; returns how many."""
+        where = {"status": "settled"}
+        jobs = await self.store.find(self.jobs.table, where, order=("parent",), limit=100)
+        for job in jobs:
+            result = job["result"]
+            ok = result["status"] == "success"
+            end = EndCast(
+                key=f"end:{job['_id']}",
+                status="success" if ok else "failed",
+                steps=list(job.get("history") or ()) + list(result.get("steps") or ()),
+                outputs=result.get("outputs") or {},
+                error=None if ok else result.get("error"),
+            )
+            try:
+                await self.casts.handle(stream_of(job["castId"]), end, actor="system")
+                await self.project(job["castId"])
+            except CauldronError as refusal:
+                log.warning("report set aside", job=job["_id"], code=refusal.code)
+            await self.jobs.finish([(job["_id"], ok)], now=self.clock())
+        return len(jobs)
+
+    async def project(self, cast_id: str) -> None:
+        """Write the ``casts`` record and its generation outputs from the stream."""
+        folded = await self.casts.load(stream_of(cast_id))
+        cast = folded.state
+        if cast.state is CastState.NONE:
+            raise NotFound(f"there is no cast {cast_id}", cast=cast_id)
+        outputs = cast_outputs(cast, seq=folded.seq)
+        ops: list[Op] = [Insert("generationOutputs", output) for output in outputs]
+        ops.append(Put("casts", cast_document(cast, seq=folded.seq), None))
+        await self.store.commit(ops, atomic=False)
+
+
+def _answer(data: Mapping[str, Any]) -> dict[str, str]:
+    return {"runId": data["castId"], "creditTxId": data["creditTxId"]}
+
+
+def cast_outputs(cast: Cast, *, seq: int) -> list[dict[str, Any]]:
+    """The ``generationOutputs`` documents of a cast that has ended."""
+    started = cast.started
+    parents = Parents(
+        owner=started["owner"],
+        visibility=started["visibility"],
+        environment=started["environment"],
+        notification_platform=started["notificationPlatform"],
+        cast_id=started["castId"],
+        spell_id=started["spellId"],
+    )
+    steps: list[StepRecord] = list(cast.ended.get("steps", ()))
+    return [
+        output_document(f"{started['castId']}.{step.get('attempt', 1)}.{i}", step, parents, seq=seq)
+        for i, step in enumerate(steps)
+    ]
+
+
+def cast_document(cast: Cast, *, seq: int) -> dict[str, Any]:
+    """The ``casts`` record."""
+    started, steps = cast.started, cast.ended.get("steps", ())
+    ids = [f"{started['castId']}.{s.get('attempt', 1)}.{i}" for i, s in enumerate(steps)]
+    return {
+        "_id": started["castId"],
+        "schemaVersion": 2,
+        "spellId": started["spellId"],
+        "spellName": started["spellName"],
+        "version": started["spellVersion"],
+        "configHash": started["configHash"],
+        "initiatorAccountId": started["owner"],
+        "payerAccountId": started["payerAccountId"],
+        "owner": started["owner"],
+        "visibility": started["visibility"],
+        "environment": started["environment"],
+        "cookId": None,
+        "pieceId": None,
+        "status": cast.state.value,
+        "startedAt": iso(cast.started_ms),
+        "completedAt": iso(cast.ended_ms) if cast.ended_ms else None,
+        "generationIds": ids[:FIRST_PAGE],
+        "generationCount": len(ids),
+        "outputs": dict(cast.ended.get("outputs", {})),
+        "error": cast.ended.get("error"),
+        "costUsd": sum(s["costMicroUsd"] for s in steps) / 1_000_000,
+        "pointsSpent": 0,
+        "creditTxId": started["creditTxId"],
+        "seq": seq,
+    }

@@ -1,0 +1,115 @@
+"""Collections as records: definitions whose media are in the blob store, and their plans."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cauldron.domain.collection import Collection, parse_collection
+from cauldron.domain.errors import NotFound
+from cauldron.domain.hashing import content_hash
+from cauldron.domain.plan import Plan
+from cauldron.domain.planning import make_plan
+from cauldron.domain.snapshot import Snapshot, snapshot_of_tool, take_snapshot
+from cauldron.domain.spell_graph import Tools, check_document
+from cauldron.domain.times import iso
+from cauldron.ports.blobs import BlobStore
+from cauldron.ports.storage import Doc, Put, Store
+from cauldron.ports.system import Clock, NewId
+from cauldron.services.casting import Caller
+from cauldron.services.spells import Spells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPlan:
+    """A plan, and the digest of the blob that holds it."""
+
+    plan: Plan
+    blob: str
+
+
+@dataclass(slots=True)
+class Collecting:
+    """Keeps collections and works out their plans and snapshots."""
+
+    store: Store
+    blobs: BlobStore
+    tools: Tools
+    spells: Spells
+    clock: Clock
+    new_id: NewId
+
+    async def save(self, document: Mapping[str, Any], *, caller: Caller) -> Doc:
+        """Store a loaded collection document; the same slug of the same owner is updated.
+
+        Raises:
+            InvalidMany: the document is not a valid collection.
+        """
+        collection = parse_collection(document)
+        where = {"owner": caller.account, "slug": collection.slug}
+        found = await self.store.find("collections", where, order=("owner", "slug"), limit=1)
+        now = iso(self.clock())
+        if found and found[0]["version"] == collection.version_hash:
+            return found[0]
+        doc = {
+            "_id": found[0]["_id"] if found else self.new_id(),
+            "schemaVersion": 2,
+            "slug": collection.slug,
+            "name": collection.name,
+            "owner": caller.account,
+            "visibility": caller.visibility,
+            "environment": caller.environment,
+            "supply": collection.supply,
+            "version": collection.version_hash,
+            "definition": dict(document),
+            "createdAt": found[0]["createdAt"] if found else now,
+            "updatedAt": now,
+        }
+        await self.store.commit([Put("collections", doc, found[0]["_v"] if found else 0)])
+        return doc
+
+    async def get(self, collection_id: str) -> Doc:
+        """A collection's record. Raises NotFound."""
+        [doc] = await self.store.get("collections", [collection_id])
+        if doc is None:
+            raise NotFound(f"there is no collection {collection_id}", collection=collection_id)
+        return doc
+
+    async def find(self, name: str, *, caller: Caller) -> Doc | None:
+        """A collection of the caller by id or slug."""
+        [doc] = await self.store.get("collections", [name])
+        if doc is not None and doc["owner"] == caller.account:
+            return doc
+        where = {"owner": caller.account, "slug": name}
+        found = await self.store.find("collections", where, order=("owner", "slug"), limit=1)
+        return found[0] if found else None
+
+    async def plan(self, collection: Collection, *, seed: str) -> StoredPlan:
+        """The plan of a collection version and seed, computed once.
+
+        Raises:
+            Infeasible: the settings admit no plan.
+        """
+        key = content_hash([collection.version_hash, seed, collection.supply])
+        [known] = await self.store.get("plans", [key])
+        if known is not None:
+            return StoredPlan(plan=Plan.from_bytes(await self.blobs.get(known["blob"])), blob=known["blob"])
+        plan = await asyncio.to_thread(make_plan, collection, seed=seed)
+        blob = await self.blobs.put(await asyncio.to_thread(plan.to_bytes))
+        record = {"_id": key, "blob": blob, "planHash": plan.plan_hash, "createdAt": iso(self.clock())}
+        await self.store.commit([Put("plans", record, None)])
+        return StoredPlan(plan=plan, blob=blob)
+
+    async def snapshot(self, collection: Collection) -> Snapshot:
+        """The execution snapshot of the collection's generator: exact versions, checked.
+
+        Raises:
+            NotFound: the tool or spell does not exist. InvalidMany: its graph is broken.
+        """
+        generator = collection.generator
+        if generator.kind == "tool":
+            tool = self.tools.resolve(str(generator.ref), generator.version or "*")
+            return snapshot_of_tool(tool)
+        if isinstance(generator.ref, Mapping):
+            return take_snapshot(check_document(generator.ref, self.tools, source="generator.spell"))
+        return await self.spells.snapshot(str(generator.ref), version=generator.version)

@@ -1,0 +1,257 @@
+"""People's commands on cooks: start, pause, resume, stop, refill; and what a cook is doing."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cauldron.domain import reservation
+from cauldron.domain.binding import resolve_inputs
+from cauldron.domain.collection import Collection, parse_collection
+from cauldron.domain.commands import (
+    ActivateCook,
+    CookCommand,
+    PauseCook,
+    ReserveRows,
+    ResumeCook,
+    StartCook,
+    StopCook,
+)
+from cauldron.domain.cook_state import ENDED, Cook, State
+from cauldron.domain.errors import NotFound, Refused
+from cauldron.domain.reservation import Rows
+from cauldron.domain.snapshot import Snapshot, check_exposed
+from cauldron.domain.spell import slug_of
+from cauldron.persistence.jobs import JobStore
+from cauldron.persistence.streams import Commit
+from cauldron.ports.blobs import BlobStore
+from cauldron.ports.storage import Doc, Store
+from cauldron.ports.system import NewId
+from cauldron.services.casting import Caller
+from cauldron.services.collecting import Collecting, StoredPlan
+from cauldron.services.dispatch import Decider, Dispatcher, Outcome
+from cauldron.services.projecting import Projector, stream_of
+from cauldron.services.recipes import recipe_bytes
+
+ROWS: Decider[Rows] = Decider(Rows, reservation.decide, reservation.evolve)
+CHECKED_PIECES = 50  # selections whose inputs are checked before anything is queued
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A cook to start. ``amount`` None is the rest of the supply; ``seed`` None the collection's."""
+
+    collection_id: str
+    amount: int | None = None
+    seed: str | None = None
+    key: str | None = None
+    generator: Mapping[str, Any] | None = None  # in place of the collection's, for this cook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The cook that runs now; ``fresh`` is False when it was active already."""
+
+    cook_id: str
+    fresh: bool
+
+
+@dataclass(slots=True)
+class Cooking:
+    """Starts and steers cooks."""
+
+    store: Store
+    cooks: Dispatcher[Cook]
+    rows: Dispatcher[Rows]
+    projector: Projector
+    jobs: JobStore
+    blobs: BlobStore
+    collecting: Collecting
+    new_id: NewId
+    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def start(self, wanted: Wanted, *, caller: Caller) -> Started:
+        """Start a cook of a collection, or answer with the one that is active.
+
+        Raises:
+            NotFound: no such collection. Refused: no unused rows are left.
+            Infeasible: the settings admit no plan. InvalidMany: a piece's inputs do
+            not fit the generator.
+        """
+        record = await self.collecting.get(wanted.collection_id)
+        definition = dict(record["definition"])
+        if wanted.generator is not None:
+            definition["generator"] = dict(wanted.generator)
+        collection = parse_collection(definition)
+        seed = wanted.seed if wanted.seed is not None else collection.seed
+        snapshot = await self.collecting.snapshot(collection)
+        stored = await self.collecting.plan(collection, seed=seed)
+        check_pieces(collection, stored, snapshot)
+        config = await self.blobs.put(recipe_bytes(snapshot, collection))
+        reserved = await self._reserve(wanted, stored, supply=collection.supply, actor=caller.account)
+        command = StartCook(
+            key=f"start:{reserved['cookId']}",
+            cook_id=reserved["cookId"],
+            collection_id=wanted.collection_id,
+            collection_version=collection.version_hash,
+            owner=caller.account,
+            amount=reserved["amount"],
+            slot_from=reserved["slotFrom"],
+            plan_hash=stored.plan.plan_hash,
+            plan=stored.blob,
+            config_hash=config,
+            generator=_generator(snapshot),
+            seed=seed,
+            attempts=collection.cook.attempts,
+            failure_budget=max(3, round(collection.cook.failure_budget * reserved["amount"])),
+            visibility=caller.visibility,
+            environment=caller.environment,
+            notification_platform=caller.platform,
+        )
+        fresh = await self._begin(command, actor=caller.account)
+        return Started(cook_id=command.cook_id, fresh=fresh)
+
+    async def _begin(self, command: StartCook, *, actor: str) -> bool:
+        stream = stream_of(command.cook_id)
+        folded = await self.cooks.load(stream)
+        if folded.state.state is not State.IDLE:
+            return False
+        outcome = await self.cooks.handle(stream, command, actor=actor)
+        await self.projector.catch_up(command.cook_id)
+        return not outcome.replayed
+
+    async def _reserve(
+        self, wanted: Wanted, stored: StoredPlan, *, supply: int, actor: str
+    ) -> Mapping[str, Any]:
+        """The RowsReserved of this start, or of the cook that is active."""
+        stream = f"collection:{wanted.collection_id}"
+        for _ in range(3):
+            rows = (await self.rows.load(stream)).state
+            ended = rows.active if rows.active and await self._is_over(rows.active) else None
+            if rows.active and ended is None:
+                return rows.reserved[rows.active]
+            cook_id = self.new_id()
+            command = ReserveRows(
+                key=wanted.key or f"reserve:{cook_id}",
+                cook_id=cook_id,
+                amount=wanted.amount,
+                supply=supply,
+                plan_hash=stored.plan.plan_hash,
+                ended=ended,
+            )
+            outcome = await self.rows.handle(stream, command, actor=actor)
+            events = outcome.events[0]
+            if isinstance(events, list) and events:
+                data: Mapping[str, Any] = events[0].data
+                return data
+        raise Refused("another cook of this collection was started at the same time")
+
+    async def _is_over(self, cook_id: str) -> bool:
+        return (await self.cooks.load(stream_of(cook_id))).state.state in ENDED
+
+    async def command(self, cook_id: str, command: CookCommand, *, actor: str) -> Outcome:
+        """Carry out one command on a cook and bring its read models up to date."""
+        outcome = await self.cooks.handle(stream_of(cook_id), command, actor=actor)
+        await self.projector.catch_up(cook_id)
+        return outcome
+
+    async def pause(self, cook_id: str, *, actor: str, reason: str = "") -> None:
+        """No further piece starts once this returns; pieces in flight finish."""
+        command = PauseCook(key=f"pause:{self.new_id()}", reason="asked", detail=reason)
+        await self.command(cook_id, command, actor=actor)
+        await self.jobs.hold(cook_id, now=self.collecting.clock())
+
+    async def stop(self, cook_id: str, *, actor: str, reason: str = "") -> None:
+        """End the cook; pieces in flight finish, the others stay unmade."""
+        command = StopCook(key=f"stop:{self.new_id()}", reason=reason)
+        await self.command(cook_id, command, actor=actor)
+        await self.jobs.hold(cook_id, now=self.collecting.clock())
+
+    async def resume(self, cook_id: str, *, actor: str, reason: str = "") -> None:
+        """Go on from a pause or from an end that left pieces to make.
+
+        Raises:
+            Refused: nothing is left, or another cook of the collection is active.
+        """
+        await self.activate(cook_id, actor=actor)
+        command = ResumeCook(key=f"resume:{self.new_id()}", reason=reason)
+        await self.command(cook_id, command, actor=actor)
+        await self.jobs.unhold(cook_id, now=self.collecting.clock())
+
+    async def activate(self, cook_id: str, *, actor: str) -> None:
+        """Make an ended cook its collection's active one, if no other is.
+
+        Raises:
+            Refused: another cook of the collection is active.
+        """
+        cook = (await self.cooks.load(stream_of(cook_id))).state
+        if cook.state is State.IDLE:
+            raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
+        stream = f"collection:{cook.started['collectionId']}"
+        rows = (await self.rows.load(stream)).state
+        if not rows.active or rows.active == cook_id:
+            return
+        if not await self._is_over(rows.active):
+            raise Refused(f"cook {rows.active} of the same collection is active", active=rows.active)
+        command = ActivateCook(key=f"activate:{self.new_id()}", cook_id=cook_id, ended=rows.active)
+        await self.rows.handle(stream, command, actor=actor)
+
+    async def status(self, cook_id: str) -> Doc:
+        """The exact counters now: the stored projection if it is current, else the fold.
+
+        ``running`` counts jobs under a lease and is part of ``queued`` in the stream;
+        here ``queued`` are only those that wait.
+        """
+        doc = await self._projected(cook_id)
+        running = await self._running(cook_id) if doc["queued"] else 0
+        return doc | {"running": running, "queued": max(0, doc["queued"] - running)}
+
+    async def _projected(self, cook_id: str) -> Doc:
+        [doc] = await self.store.get("cook_status", [cook_id])
+        newest = await self.store.find(
+            self.cooks.streams.table, {"stream": stream_of(cook_id)}, order=("-seq",), limit=1
+        )
+        if not newest:
+            raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
+        if doc is None or doc["seq"] < newest[0]["seq"]:
+            await self.projector.catch_up(cook_id)
+            [doc] = await self.store.get("cook_status", [cook_id])
+        if doc is None:
+            raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
+        return doc
+
+    async def _running(self, cook_id: str) -> int:
+        jobs = await self.store.find(self.jobs.table, {"status": "running"}, order=("worker",))
+        return sum(job["parent"] == cook_id for job in jobs)
+
+    async def listing(self, *, owner: str, limit: int = 100) -> list[Doc]:
+        """The owner's cooks, newest first."""
+        return await self.store.find(
+            "cook_status", {"owner": owner}, order=("owner", "-startedAt"), limit=limit
+        )
+
+    async def commits(self, cook_id: str) -> list[Commit]:
+        """Every commit of a cook, in order. Raises NotFound."""
+        commits = await self.cooks.streams.tail(stream_of(cook_id), after=0)
+        if not commits:
+            raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
+        return commits
+
+
+def check_pieces(collection: Collection, stored: StoredPlan, snapshot: Snapshot) -> None:
+    """Check the generator's inputs of pieces spread over the plan.
+
+    Raises:
+        InvalidMany: a value does not fit the generator's input.
+    """
+    supply = len(stored.plan.rows)
+    for slot in sorted({i * supply // CHECKED_PIECES for i in range(CHECKED_PIECES)}):
+        check_exposed(snapshot, resolve_inputs(collection, stored.plan.selection(slot)))
+
+
+def _generator(snapshot: Snapshot) -> dict[str, str]:
+    """What makes the pieces: a tool when the spell is one wrapped step of the same name."""
+    spell = snapshot.spell
+    if snapshot.spell_id is None and len(spell.steps) == 1 and spell.slug == slug_of(spell.steps[0].tool):
+        return {"kind": "tool", "id": spell.steps[0].tool}
+    return {"kind": "spell", "id": snapshot.spell_id or spell.slug}
