@@ -100,11 +100,15 @@ def _drawing(category: str, option: int, *, rng: random.Random) -> Image.Image:
             draw.ellipse((x - 150, 820 + w, x + 150, 1090 + w), fill="white", outline=dark, width=18)
             draw.ellipse((x - 60 + w, 900, x + 60 + w, 1020), fill=fill)
     elif category == "hat":
-        draw.polygon([(560, 600), (1488, 600), (cx + 5 * w, 120 + 8 * option)], fill=fill, outline=dark, width=20)
+        draw.polygon(
+            [(560, 600), (1488, 600), (cx + 5 * w, 120 + 8 * option)], fill=fill, outline=dark, width=20
+        )
         draw.ellipse((480, 540, 1568, 680), fill=fill, outline=dark, width=20)
     else:
-        x = 300 if option % 2 else 1748
-        draw.regular_polygon((x, 1350 + 3 * w, 150), 3 + option, fill=fill, outline=dark, width=14)
+        x = 260 if option % 2 else 1788
+        draw.line((x, 620 + 2 * w, x, 1960), fill=dark, width=44)
+        draw.line((x, 640 + 2 * w, x, 1940), fill=fill, width=20)
+        draw.regular_polygon((x, 620 + 2 * w, 130), 3 + option, fill=fill, outline=dark, width=14)
     return image
 
 
@@ -115,7 +119,9 @@ def _grained(image: Image.Image, option: int) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def time_ours(rows: list[tuple[int, ...]], specs: list[list[LayerSpec]], *, media: FolderMedia, size: int, out: Path) -> dict[str, float]:
+def time_ours(
+    rows: list[tuple[int, ...]], specs: list[list[LayerSpec]], *, media: FolderMedia, size: int, out: Path
+) -> dict[str, float]:
     """Milliseconds a piece including decoding every layer once and writing each file."""
     renderer, canvas = Renderer(), Canvas(width=size, height=size)
     written = 0
@@ -135,7 +141,9 @@ def time_ours(rows: list[tuple[int, ...]], specs: list[list[LayerSpec]], *, medi
     }
 
 
-def time_pillow(rows: list[tuple[int, ...]], paths: list[list[Path]], *, out: Path, check: list[bytes]) -> float:
+def time_pillow(
+    rows: list[tuple[int, ...]], paths: list[list[Path]], *, out: Path, check: list[bytes]
+) -> float:
     """Milliseconds a piece the plain way: open every layer, alpha_composite, save."""
     start = time.perf_counter()
     made = []

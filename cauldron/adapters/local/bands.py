@@ -18,11 +18,11 @@ from cauldron.adapters.local.layers import Brush, Canvas, LayerSpec, Strip, brus
 from cauldron.adapters.local.png import BAND_ROWS, Band, Pixels
 from cauldron.ports.tools import Media
 
-BAND_CACHE_BYTES = 128 * 2**20
-BRUSH_CACHE_BYTES = 64 * 2**20
-STRIP_CACHE_BYTES = 32 * 2**20
+BAND_CACHE_BYTES = 96 * 2**20
+BRUSH_CACHE_BYTES = 80 * 2**20
+STRIP_CACHE_BYTES = 48 * 2**20
 MAX_PLACES = 8_192  # layers whose shape is remembered
-ENTRY_BYTES = 350  # bookkeeping of one cached band: key, tuple, dictionary slot
+ENTRY_BYTES = 500  # bookkeeping of one cached band: key, tuple, dictionary slot
 PLACE_BYTES = 1_000
 
 Key = tuple[int, ...]
@@ -94,7 +94,7 @@ class Renderer:
         """
         with self._lock:
             stack = _Stack(self, canvas, layers, media=media)
-            bands = [self._band(stack, index, key) for index, key in enumerate(stack.keys())]
+            bands = [self._band(stack, index, key) for index, key in enumerate(stack.band_keys())]
             self.counts.pieces += 1
             self.counts.bands += len(bands)
         return png.join(bands, width=canvas.width, height=canvas.height, channels=stack.channels)
@@ -103,16 +103,12 @@ class Renderer:
         """The composed picture, (height, width, 3 or 4)."""
         with self._lock:
             stack = _Stack(self, canvas, layers, media=media)
-            return np.concatenate([stack.draw(index) for index in range(_band_count(canvas))])
+            return np.concatenate([stack.pixels(index) for index in range(_band_count(canvas))])
 
-    def predict(
-        self, canvas: Canvas, pieces: Sequence[Sequence[LayerSpec]], *, media: Media
-    ) -> Prediction:
+    def predict(self, canvas: Canvas, pieces: Sequence[Sequence[LayerSpec]], *, media: Media) -> Prediction:
         """How many of the bands of ``pieces`` are distinct. Decodes each layer once."""
         with self._lock:
-            keys = {
-                key for layers in pieces for key in _Stack(self, canvas, layers, media=media).keys()
-            }
+            keys = {key for layers in pieces for key in _Stack(self, canvas, layers, media=media).band_keys()}
         bands = len(pieces) * _band_count(canvas)
         return Prediction(bands=bands, distinct=len(keys), miss_rate=len(keys) / max(1, bands))
 
@@ -122,9 +118,7 @@ class Renderer:
         if place is None:
             strips = self.strips(spec, canvas, media=media)
             first = self._marks(_band_count(canvas))
-            marks = tuple(
-                first + band if band in strips else 0 for band in range(_band_count(canvas))
-            )
+            marks = tuple(first + band if band in strips else 0 for band in range(_band_count(canvas)))
             covers = spec.blend == "normal" and _covers(strips, canvas)
             place = Place(marks=marks, covers=covers)
             self._places.put((spec, canvas), place, size_bytes=PLACE_BYTES)
@@ -166,7 +160,7 @@ class Renderer:
     def _band(self, stack: "_Stack", index: int, key: Key) -> Band:
         band = self._bands.get(key)
         if band is None:
-            band = png.band_of(stack.draw(index))
+            band = stack.render(index)
             self.counts.missed += 1
             self._bands.put(key, band, size_bytes=len(band.chunk) + ENTRY_BYTES)
         return band
@@ -182,40 +176,74 @@ class _Stack:
         floor = max((i for i, (_, place) in enumerate(placed) if place.covers), default=None)
         self._placed = placed if floor is None else placed[floor:]
         self._renderer, self._canvas, self._media = renderer, canvas, media
-        opaque = floor is not None or canvas.background[3] == 255
+        self._strips: list[dict[int, Strip] | None] = [None] * len(self._placed)
+        self._covered = floor is not None
+        opaque = self._covered or canvas.background[3] == 255
         self.channels = 3 if opaque else 4
 
-    def keys(self) -> list[Key]:
+    def band_keys(self) -> list[Key]:
         """Per band what it depends on: the canvas, and the layers visible in it, in order."""
         ground = self._renderer.ground(self._canvas, self.channels)
         columns = zip(ground, *(place.marks for _, place in self._placed), strict=True)
         return [tuple(filter(None, column)) for column in columns]
 
-    def draw(self, index: int) -> Pixels:
+    def render(self, index: int) -> Band:
+        """Draw and deflate band ``index``.
+
+        Its PNG filter is the one that suits most of the area its layers cover. Each
+        layer's best filter is known from decoding it, so the choice costs nothing and
+        depends on the piece alone, never on what was rendered before.
+        """
+        visible = self._visible(index)
+        areas = dict.fromkeys(png.FILTERS, 0)
+        for _, _, strip in visible:
+            areas[strip.filter] += (strip.bottom - strip.top) * (strip.right - strip.left)
+        return png.band_of(self._drawn(index, visible), max(areas, key=areas.__getitem__))
+
+    def pixels(self, index: int) -> Pixels:
         """The pixels of band ``index``, (rows, width, channels)."""
+        return self._drawn(index, self._visible(index))
+
+    def _visible(self, index: int) -> list[tuple[str, int, Strip]]:
+        """Blend mode, mark and strip of every layer seen in the band, bottom first."""
+        found = []
+        for number, (spec, place) in enumerate(self._placed):
+            mark = place.marks[index]
+            if mark:
+                strips = self._strips[number]
+                if strips is None:
+                    strips = self._renderer.strips(spec, self._canvas, media=self._media)
+                    self._strips[number] = strips
+                found.append((spec.blend, mark, strips[index]))
+        return found
+
+    def _drawn(self, index: int, visible: Sequence[tuple[str, int, Strip]]) -> Pixels:
         canvas = self._canvas
         rows = min(BAND_ROWS, canvas.height - index * BAND_ROWS)
         band = np.empty((rows, canvas.width, self.channels), np.uint8)
-        band[...] = canvas.background[: self.channels]
-        if self.channels == 4 and canvas.background[3] == 0:
-            band[...] = 0
-        for spec, place in self._placed:
-            mark = place.marks[index]
-            if not mark:
-                continue
-            strip = self._renderer.strips(spec, canvas, media=self._media)[index]
-            if spec.blend != "normal":
+        flat = band.reshape(rows, -1)
+        if not self._covered:
+            _fill(band, canvas.background)
+        for mode, mark, strip in visible:
+            if mode != "normal":
                 box = band[strip.top : strip.bottom, strip.left : strip.right]
-                box[...] = blend(box, strip.pixels(), spec.blend)
+                box[...] = blend(box, strip.pixels(), mode)
             elif self.channels == 3:
-                _paint(band.reshape(rows, -1), self._renderer.brush(mark, strip))
+                _paint(flat, self._renderer.brush(mark, strip))
             else:
                 _composite(band, strip)
         return band
 
 
+def _fill(band: Pixels, background: tuple[int, int, int, int]) -> None:
+    """Colour every pixel; a see-through background has no hidden colour."""
+    color = background if background[3] else (0, 0, 0, 0)
+    row = np.tile(np.array(color[: band.shape[2]], np.uint8), band.shape[1])
+    band.reshape(band.shape[0], -1)[...] = row
+
+
 def _paint(rows: Pixels, brush: Brush) -> None:
-    """Draw on opaque rows, exactly as Pillow's ``alpha_composite``: ⌊(t + ⌊t/256⌋ + 1)/256⌋."""
+    """Draw on opaque rows, exactly as Pillow's ``alpha_composite``: ⌊(t + ⌊t/256⌋)/256⌋."""
     top, bottom, left, right, paint, keep = brush
     below = rows[top:bottom, left:right]
     if keep is None:
@@ -223,9 +251,7 @@ def _paint(rows: Pixels, brush: Brush) -> None:
         return
     total = np.multiply(below, keep, dtype=np.uint16)
     total += paint
-    carry = total >> 8
-    total += carry
-    total += 1
+    total += total >> 8
     total >>= 8
     below[...] = total
 

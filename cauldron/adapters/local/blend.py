@@ -35,7 +35,8 @@ def _soft_light(cb: Channel, cs: Channel) -> Channel:
 
 def _luminosity_of(color: Channel) -> Channel:
     red, green, blue = color[..., 0:1], color[..., 1:2], color[..., 2:3]
-    return np.float32(0.3) * red + np.float32(0.59) * green + np.float32(0.11) * blue
+    light: Channel = np.float32(0.3) * red + np.float32(0.59) * green + np.float32(0.11) * blue
+    return light
 
 
 def _with_luminosity(color: Channel, wanted: Channel) -> Channel:
@@ -112,9 +113,7 @@ def _over_opaque(cb: Channel, cs: Channel, *, alpha_s: Channel, mode: str) -> Ch
     return cb + alpha_s * (MIXES[mode](cb, cs) - cb)
 
 
-def _over_translucent(
-    cb: Channel, cs: Channel, *, alpha_b: Channel, alpha_s: Channel, mode: str
-) -> Pixels:
+def _over_translucent(cb: Channel, cs: Channel, *, alpha_b: Channel, alpha_s: Channel, mode: str) -> Pixels:
     if mode == "plus":
         alpha = np.minimum(1, alpha_s + alpha_b)
         light = np.minimum(1, alpha_s * cs + alpha_b * cb)

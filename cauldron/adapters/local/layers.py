@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cauldron.adapters.local.pictures import open_picture
-from cauldron.adapters.local.png import BAND_ROWS, Pixels
+from cauldron.adapters.local.png import BAND_ROWS, Pixels, best_filter
 from cauldron.adapters.local.refusals import refusal
 from cauldron.domain.media import MediaRef
 from cauldron.ports.tools import Media
@@ -52,6 +52,7 @@ class Strip(NamedTuple):
     left: int
     right: int
     solid: bool  # every pixel is opaque
+    filter: str  # the PNG filter that suits these pixels
     packed: bytes  # deflated RGBA rows
 
     def pixels(self) -> Pixels:
@@ -63,7 +64,7 @@ class Strip(NamedTuple):
 class Brush(NamedTuple):
     """A strip made ready to be drawn on opaque RGB rows.
 
-    ``keep`` is 255 − α per colour byte and ``paint`` colour·α + 127; a solid strip
+    ``keep`` is 255 − α per colour byte and ``paint`` colour·α + 128; a solid strip
     has no ``keep`` and plain colours in ``paint``.
     """
 
@@ -93,9 +94,8 @@ def decode(spec: LayerSpec, canvas: Canvas, *, media: Media) -> dict[int, Strip]
     image, left, top = _placed(image, spec, canvas)
     pixels = np.array(image)
     if spec.opacity < 1:
-        faded = pixels[..., 3].astype(np.float64) * spec.opacity
-        pixels[..., 3] = (faded + 0.5).astype(np.uint8)
-    pixels[pixels[..., 3] == 0] = 0
+        faded = (np.arange(256) * spec.opacity + 0.5).astype(np.uint8)
+        pixels[..., 3] = faded[pixels[..., 3]]
     return _strips(_clipped(pixels, left=left, top=top, canvas=canvas), max(left, 0), max(top, 0))
 
 
@@ -108,7 +108,7 @@ def brush_of(strip: Strip) -> Brush:
         return Brush(*box, np.ascontiguousarray(rgba[..., :3]).reshape(height, width * 3), None)
     alpha = np.repeat(rgba[..., 3], 3, axis=1)
     color = rgba[..., :3].reshape(height, width * 3)
-    paint = color.astype(np.uint16) * alpha + np.uint16(127)
+    paint = color.astype(np.uint16) * alpha + np.uint16(128)
     return Brush(*box, paint, 255 - alpha)
 
 
@@ -171,11 +171,15 @@ def _strips(pixels: Pixels, left: int, top: int) -> dict[int, Strip]:
 
 def _cropped(rows: Pixels, left: int, top: int) -> Strip | None:
     alpha = rows[..., 3]
-    ys, xs = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
+    ys, xs = np.flatnonzero(alpha.max(axis=1)), np.flatnonzero(alpha.max(axis=0))
     if not ys.size:
         return None
     y0, y1, x0, x1 = int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
     seen = np.ascontiguousarray(rows[y0:y1, x0:x1])
+    hidden = seen[..., 3:4] == 0
+    if hidden.any():
+        np.multiply(seen, ~hidden, out=seen)  # no colour under full transparency
     packed = isal_zlib.compress(seen, 1, wbits=-15)
     solid = bool((seen[..., 3] == 255).all())
-    return Strip(top + y0, top + y1, left + x0, left + x1, solid, packed)
+    best = best_filter(np.ascontiguousarray(seen[..., :3]))
+    return Strip(top + y0, top + y1, left + x0, left + x1, solid, best, packed)

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, ImageSequence
+from PIL import Image, ImageCms, ImageOps, ImageSequence, UnidentifiedImageError
 
 from cauldron.adapters.local.refusals import refusal
 from cauldron.domain.errors import InvalidMany
@@ -17,6 +17,8 @@ from cauldron.ports.tools import Media
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 MAX_PIXELS = 64_000_000  # of one frame, as declared in the header
 MAX_BYTES = 128 * 2**20
+ORIENTATION = 0x0112  # EXIF tag
+SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 BROKEN = (
     OSError,
     SyntaxError,
@@ -55,9 +57,16 @@ def picture_from(data: bytes, *, path: str) -> Image.Image:
             raise _damaged(path, exc) from exc
 
 
-def open_frames(
-    ref: MediaRef, media: Media, *, path: str, most: int
-) -> list[tuple[Image.Image, int]]:
+def size_of(ref: MediaRef, media: Media, *, path: str) -> tuple[int, int]:
+    """Width and height in pixels as they will be once the image is upright; from its header."""
+    if ref.get("sizeBytes", 0) > MAX_BYTES:
+        raise _too_heavy(path, ref["sizeBytes"])
+    with _opened(media.read(ref), path) as image:
+        turned = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def open_frames(ref: MediaRef, media: Media, *, path: str, most: int) -> list[tuple[Image.Image, int]]:
     """Every frame of a stored image as RGBA with its duration in ms (0 for a still).
 
     Raises:
@@ -93,7 +102,7 @@ def _opened(data: bytes, path: str) -> Image.Image:
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as exc:
         raise refusal(path, "too_many_pixels", f"declares over {MAX_PIXELS:,} pixels") from exc
-    except Image.UnidentifiedImageError as exc:
+    except UnidentifiedImageError as exc:
         raise refusal(path, "not_an_image", "is not a PNG, JPEG, WebP or GIF image") from exc
     except BROKEN as exc:
         raise _damaged(path, exc) from exc
@@ -127,9 +136,9 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         if "srgb" in ImageCms.getProfileDescription(source).lower():
             return image
         mode = "RGB" if image.mode == "CMYK" else image.mode
-        return ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode=mode
-        ) or image
+        return (
+            ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode) or image
+        )
     except (ImageCms.PyCMSError, *BROKEN):
         return image
 

@@ -43,20 +43,19 @@ ZLIB_HEADER = chunk(b"IDAT", b"\x78\x01")
 END = chunk(b"IEND", b"")
 
 
-def band_of(rows: Pixels) -> Band:
-    """Filter and deflate ``rows`` into a band.
-
-    The filter (none, sub or up) is chosen by deflating a few rows of this very
-    band with each, so equal pixels always give equal bytes.
-    """
-    raw = _filtered(rows, best_filter(rows))
+def band_of(rows: Pixels, filter_name: str) -> Band:
+    """Filter ``rows`` with none, sub or up and deflate them into a band."""
+    raw = _filtered(rows, filter_name)
     packed = _deflate(raw)
     adler = isal_zlib.adler32(raw)
     return Band(chunk(b"IDAT", packed), adler & 0xFFFF, adler >> 16, raw.size % ADLER_MODULUS)
 
 
 def best_filter(rows: Pixels) -> str:
-    """Which filter makes the middle rows of ``rows`` smallest; ``none`` when in doubt."""
+    """Which filter makes the middle rows of ``rows`` smallest; ``none`` when in doubt.
+
+    It deflates a few rows of this very band with each, so it depends on nothing else.
+    """
     if rows.shape[0] < 2:
         return "none"
     start = max(0, (rows.shape[0] - SAMPLE_ROWS) // 2)
@@ -94,7 +93,8 @@ def encode(pixels: Pixels) -> bytes:
     if pixels.shape[2] == 4 and bool((pixels[:, :, 3] == 255).all()):
         pixels = np.ascontiguousarray(pixels[:, :, :3])
     height, width, channels = pixels.shape
-    bands = (band_of(pixels[top : top + BAND_ROWS]) for top in range(0, height, BAND_ROWS))
+    parts = (pixels[top : top + BAND_ROWS] for top in range(0, height, BAND_ROWS))
+    bands = (band_of(part, best_filter(part)) for part in parts)
     return join(bands, width=width, height=height, channels=channels)
 
 
