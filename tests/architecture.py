@@ -5,6 +5,7 @@ A rule reads source only (``ast``), so it sees imports that are not executed too
 """
 
 import ast
+import functools
 import graphlib
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ LAYERS = {
     "config": 4,
     "log": 4,
     "bootstrap": 4,
+    "member": 4,  # one process of the tool pool: a small composition root of its own
     "api": 5,
     "web": 5,
     "worker": 5,
@@ -50,6 +52,8 @@ PURE_PACKAGES = {"numpy", "orjson", "yaml"}  # functions of their arguments, as 
 CLOCKS = {"now", "utcnow", "today"}
 IMPURE_BUILTINS = {"open", "input", "print", "exec", "eval", "__import__"}
 NUMPY_FILES = {"load", "save", "savez", "loadtxt", "savetxt", "genfromtxt", "fromfile", "tofile", "memmap"}
+NUMPY_CHANCE = re.compile(r"(np|numpy)\.random\.\w+")
+GLOBAL_CHANCE = re.compile(r"((np|numpy)\.)?random\.\w+")  # where ``random`` is the module, not a generator
 SEEDED = {"Random", "default_rng", "SeedSequence", "PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937"}
 BANNED_WORDS = {
     "util", "utils", "helper", "helpers", "common", "manager", "managers", "base", "misc",
@@ -86,12 +90,22 @@ def read_package(folder: Path) -> dict[str, Module]:
         is_package = parts[-1] == "__init__"
         name = ".".join(parts[:-1] if is_package else parts)
         source = path.read_text(encoding="utf-8")
-        modules[name] = Module(name=name, is_package=is_package, source=source, tree=ast.parse(source))
+        modules[name] = Module(name=name, is_package=is_package, source=source, tree=_parsed(source))
     return modules
 
 
-def imported(module: Module) -> Iterator[str]:
+@functools.cache  # the planted copies differ in one file only
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+@functools.cache
+def imported(module: Module) -> list[str]:
     """Dotted names ``module`` imports anywhere in its text, absolute, `from a import b` as ``a.b``."""
+    return list(_imports(module))
+
+
+def _imports(module: Module) -> Iterator[str]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -206,8 +220,11 @@ def domain_is_pure(modules: Modules) -> Iterator[str]:
         for target in imported(module):
             if not _ours(target) and not _pure(target):
                 yield f"{module.name} imports {target}: not in the list of pure modules"
+            elif re.match(r"(numpy\.)?random\.[a-z]", target) and target.split(".")[-1] not in SEEDED:
+                yield f"{module.name} imports {target}: an unseeded global generator"
+        chance = GLOBAL_CHANCE if "random" in imported(module) else NUMPY_CHANCE
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.Call) and (fault := _impurity(node)):
+            if isinstance(node, ast.Call) and (fault := _impurity(node, chance)):
                 yield f"{module.name}:{node.lineno} {fault}"
 
 
@@ -217,7 +234,7 @@ def _pure(target: str) -> bool:
     return bool(prefixes & (PURE_MODULES | PURE_PACKAGES))
 
 
-def _impurity(node: ast.Call) -> str:
+def _impurity(node: ast.Call, chance: re.Pattern[str]) -> str:
     name, text = _called(node), ast.unparse(node.func)
     if name in CLOCKS or text in IMPURE_BUILTINS:
         return f"calls {text}: the domain gets such things as arguments"
@@ -225,7 +242,7 @@ def _impurity(node: ast.Call) -> str:
         return f"calls {text}: the domain touches no files"
     if name in SEEDED and not node.args and not node.keywords:
         return f"calls {text} without a seed"
-    if re.fullmatch(r"(random|np\.random|numpy\.random)\.\w+", text) and name not in SEEDED | {"Generator"}:
+    if chance.fullmatch(text) and name not in SEEDED | {"Generator"}:
         return f"calls {text}: an unseeded global generator"
     return ""
 

@@ -94,6 +94,8 @@ PLANTED = [  # rule, path in the package, source, what must be said about it
     ("domain_is_pure", "domain/planted.py", "TEXT = open('x').read()\n", "calls open"),
     ("domain_is_pure", "domain/planted.py", "import random\nX = random.random()\n", "calls random.random"),
     ("domain_is_pure", "domain/planted.py", "import random\nX = random.Random()\n", "without a seed"),
+    ("domain_is_pure", "domain/planted.py", "from random import choice\n", "unseeded global"),
+    ("domain_is_pure", "domain/planted.py", "from numpy.random import rand\n", "unseeded global"),
     (
         "domain_is_pure",
         "domain/planted.py",
@@ -127,6 +129,8 @@ INNOCENT = [  # what looks alike and is allowed
     ("no_cycles", "domain/planted.py", "from cauldron.domain import errors\n"),
     ("domain_is_pure", "domain/planted.py", "import numpy as np\nX = np.random.default_rng(7).random()\n"),
     ("domain_is_pure", "services/planted.py", "import os\n"),
+    ("domain_is_pure", "domain/planted.py", "def f(random):\n    return random.random()\n"),
+    ("domain_is_pure", "domain/planted.py", "import random\nX = random.Random(7).random()\n"),
     ("modules_are_short", "domain/planted.py", body(399, indent="")),
     ("functions_are_short", "domain/planted.py", "def f():\n" + body(49)),
     ("functions_are_short", "domain/planted.py", "def f():\n    '''Long.\n" + "\n" * 60 + "    '''\n"),
