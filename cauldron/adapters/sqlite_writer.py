@@ -1,0 +1,348 @@
+"""The writer thread of the SQLite engine: group commit of everybody's operations.
+
+No timer: a group is what arrived while the group before was made durable, so an
+idle store answers after one fsync and a busy one shares it.
+"""
+
+# ruff: noqa: S608 - names in SQL are checked against a pattern, values are parameters
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from cauldron.adapters.sqlite_file import Turnstile, connect, translate
+from cauldron.adapters.sqlite_sql import Params, Prepared, decode, quoted
+from cauldron.domain.errors import CauldronError, Duplicate, Refused, StaleVersion, Unavailable
+from cauldron.ports.storage import Doc
+
+GROUP_STATEMENTS = 512  # about 5 ms of work, so that no neighbour waits longer
+POLL_S = 0.003  # how often foreign commits are looked for while somebody watches
+
+Outcome = Any  # a result, or the exception to raise at the caller
+
+
+class Work(Protocol):
+    """Something to do inside a group."""
+
+    @property
+    def table_names(self) -> frozenset[str]: ...
+
+    @property
+    def statements(self) -> int: ...
+
+    @property
+    def undoes(self) -> bool:
+        """May it fail after it has changed something?"""
+        ...
+
+    def run(self, db: sqlite3.Connection) -> Outcome:
+        """Raises CauldronError when it must leave no effect."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CommitWork:
+    """The operations of one ``commit``."""
+
+    prepared: Sequence[Prepared]
+    atomic: bool
+    table_names: frozenset[str]
+
+    @property
+    def statements(self) -> int:
+        return len(self.prepared)
+
+    @property
+    def undoes(self) -> bool:
+        return self.atomic and len(self.prepared) > 1
+
+    def run(self, db: sqlite3.Connection) -> list[Exception | None]:
+        execute, outcomes = db.execute, list[Exception | None]()
+        for each in self.prepared:
+            failure: CauldronError | None = None
+            try:
+                if execute(each.sql, each.params).rowcount == 0 and each.on_nothing:
+                    failure = _why_nothing(db, each)
+            except sqlite3.IntegrityError as exc:  # undoes its own statement, nothing else
+                failure = _duplicate(each, exc)
+            if failure is not None and self.atomic:
+                raise failure
+            outcomes.append(failure)
+        return outcomes
+
+
+def _duplicate(each: Prepared, exc: sqlite3.IntegrityError) -> CauldronError:
+    op = each.op
+    name = op.doc["_id"] if hasattr(op, "doc") else op.id
+    by_id = str(exc).endswith(f"failed: {op.table}.id")
+    what = "its id" if by_id else "a unique field of it"
+    return Duplicate(f"{op.table}/{name}: {what} exists already", table=op.table, id=name, by_id=by_id)
+
+
+def _why_nothing(db: sqlite3.Connection, each: Prepared) -> CauldronError | None:
+    op = each.op
+    name = op.doc["_id"] if hasattr(op, "doc") else op.id
+    if each.on_nothing == "guard":  # removing what is absent is no error
+        found = db.execute(f"SELECT 1 FROM {quoted(op.table)} WHERE id=?", (name,)).fetchone()
+        if found is None:
+            return None
+    return StaleVersion(f"{op.table}/{name} is not as expected", table=op.table, id=name)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimWork:
+    """One ``claim``: choose rows in order, change them, hand them out in that order."""
+
+    table: str
+    choose: str
+    choose_params: Params
+    change: str
+    change_params: Params
+    limit: int
+
+    @property
+    def table_names(self) -> frozenset[str]:
+        return frozenset((self.table,))
+
+    @property
+    def statements(self) -> int:
+        return 2 + self.limit
+
+    @property
+    def undoes(self) -> bool:
+        return False
+
+    def run(self, db: sqlite3.Connection) -> list[Doc]:
+        chosen = [pos for (pos,) in db.execute(self.choose, (*self.choose_params, self.limit))]
+        if not chosen:
+            return []
+        sql = (
+            f"UPDATE {quoted(self.table)} SET {self.change}"
+            " WHERE pos IN (SELECT value FROM json_each(?)) RETURNING pos,v,doc"
+        )
+        try:
+            rows = db.execute(sql, (*self.change_params, str(chosen))).fetchall()
+        except sqlite3.IntegrityError as exc:
+            raise Duplicate(f"{self.table}: a claim would double a unique field", table=self.table) from exc
+        by_pos = {row[0]: decode(row) for row in rows}
+        return [by_pos[pos] for pos in chosen]
+
+
+@dataclass(slots=True)
+class Request:
+    """A piece of work and who waits for it."""
+
+    work: Work
+    future: asyncio.Future[Any]
+    outcome: Outcome = None
+
+
+@dataclass(slots=True)
+class _Stop:
+    future: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Wake:
+    """Makes the thread look at its settings again."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Requests that share one transaction, and what they changed."""
+
+    requests: list[Request]
+    changed: set[str] = field(default_factory=set)
+
+
+class Writer:
+    """Owns the only connection of this handle that writes."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        synchronous: str,
+        loop: asyncio.AbstractEventLoop,
+        settle: Callable[[Group], None],
+        foreign: Callable[[], None],
+    ) -> None:
+        """``settle`` and ``foreign`` are called in ``loop``. Made inside a turnstile."""
+        self._path, self._synchronous, self._loop = path, synchronous, loop
+        self._settle, self._foreign = settle, foreign
+        self._inbox: queue.SimpleQueue[Request | _Stop | _Wake] = queue.SimpleQueue()
+        self._held: Request | _Stop | None = None  # taken, but left for the next group
+        self._watched = False
+        self._seen_version = self._polled_at = 0.0
+        self.turnstile = Turnstile(path)
+        self._db = connect(path, synchronous=synchronous)
+        self._thread = threading.Thread(target=self._run, name=f"sqlite-writer-{path.name}", daemon=True)
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The connection, to prepare the file before :meth:`start`."""
+        return self._db
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def submit(self, request: Request) -> None:
+        """Queue a request; its future is settled in the loop."""
+        self._inbox.put(request)
+
+    def watch(self, watched: bool) -> None:
+        """Start or stop looking for commits of others."""
+        if watched != self._watched:
+            self._watched = watched
+            self._inbox.put(_Wake())
+
+    def stop(self, future: asyncio.Future[Any]) -> None:
+        """Finish what was queued, close, then settle ``future``."""
+        self._inbox.put(_Stop(future))
+
+    def discard(self) -> None:
+        """Let go without ever having started."""
+        self._db.close()
+        self.turnstile.close()
+
+    def _run(self) -> None:
+        while True:
+            first = self._next()
+            if isinstance(first, _Stop):
+                self._close(first)
+                return
+            if isinstance(first, Request):
+                group = Group(self._collect(first))
+                self._serve(group)
+                self._call(self._settle, group)
+            self._poll()
+
+    def _next(self) -> Request | _Stop | _Wake | None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        try:
+            return self._inbox.get(timeout=POLL_S if self._watched else None)
+        except queue.Empty:
+            return None
+
+    def _collect(self, first: Request) -> list[Request]:
+        """Everything that waits, up to a bound; more stays for the next group."""
+        requests, statements = [first], first.work.statements
+        while True:
+            try:
+                item = self._inbox.get_nowait()
+            except queue.Empty:
+                return requests
+            if isinstance(item, _Wake):
+                continue
+            if isinstance(item, _Stop) or statements + item.work.statements > GROUP_STATEMENTS:
+                self._held = item
+                return requests
+            requests.append(item)
+            statements += item.work.statements
+
+    def _serve(self, group: Group) -> None:
+        try:
+            with self.turnstile.entered():
+                self._transact(group)
+        except Exception as exc:  # every caller must hear of it; the thread must go on
+            failure = translate(exc, self._path)
+            self._recover()
+            if len(group.requests) > 1 and not isinstance(failure, Unavailable):
+                self._serve_singly(group)  # one caller's fault is not its neighbours'
+                return
+            for request in group.requests:
+                request.outcome = failure
+
+    def _serve_singly(self, group: Group) -> None:
+        for request in group.requests:
+            alone = Group([request])
+            self._serve(alone)
+            group.changed |= alone.changed
+
+    def _transact(self, group: Group) -> None:
+        """Run a group and make it durable, or raise with nothing of it done."""
+        db, alone = self._db, len(group.requests) == 1
+        changed: set[str] = set()
+        db.execute("BEGIN IMMEDIATE")
+        for request in group.requests:
+            before = db.total_changes
+            self._run_one(request, alone=alone)
+            if db.total_changes != before:
+                changed |= request.work.table_names
+        if db.in_transaction:  # else its only caller took everything back
+            db.execute("COMMIT")
+            group.changed |= changed
+
+    def _run_one(self, request: Request, *, alone: bool) -> None:
+        db, undoes = self._db, request.work.undoes
+        guarded = undoes and not alone
+        if guarded:
+            db.execute("SAVEPOINT caller")
+        try:
+            request.outcome = request.work.run(db)
+        except Refused as exc:
+            request.outcome = exc
+            if undoes:
+                db.execute("ROLLBACK" if alone else "ROLLBACK TO caller")
+        if guarded:
+            db.execute("RELEASE caller")
+
+    def _recover(self) -> None:
+        """Leave the connection usable, on a fresh one if need be."""
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._db.close()
+            self._db = connect(self._path, synchronous=self._synchronous)
+
+    def _poll(self) -> None:
+        """Ring when another connection has committed since the last look."""
+        now = time.monotonic()
+        if not self._watched or now - self._polled_at < POLL_S * 0.9:
+            return
+        self._polled_at = now
+        try:
+            (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error:
+            return  # the next write or read reports it
+        if version != self._seen_version:
+            self._seen_version = version
+            self._call(self._foreign)
+
+    def _call(self, function: Callable[..., None], *args: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(function, *args)
+
+    def _close(self, stop: _Stop) -> None:
+        try:
+            with self.turnstile.entered():
+                self._db.close()
+        finally:
+            self.turnstile.close()
+            self._call(_finish, stop.future)
+
+
+def _finish(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def settle(request: Request) -> None:
+    """Hand the outcome to the caller, unless it went away. Runs in the loop."""
+    if request.future.done():
+        return
+    if isinstance(request.outcome, BaseException):
+        request.future.set_exception(request.outcome)
+    else:
+        request.future.set_result(request.outcome)
