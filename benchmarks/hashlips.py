@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,28 +73,88 @@ def run_hashlips(layers: Path, *, editions: int, size: int, order: Sequence[str]
         work = Path(name)
         _lay_out(work, engine, layers)
         (work / "src/config.js").write_text(_config(order, editions, size), encoding="utf-8")
-        marks, wall_s, peak_mb = _watch(work)
+        said = _watch(work)
         images = list((work / "build/images").glob("*.png"))
-        if len(marks) != editions or len(images) != editions:
+        if len(said.marks) != editions or len(images) != editions:
             raise RuntimeError(f"HashLips made {len(images)} of {editions} editions")
         mean_bytes = sum(path.stat().st_size for path in images) / editions
-    steady_s = (marks[-1] - marks[0]) / (editions - 1) if editions > 1 else wall_s
+    steady_s = (said.marks[-1] - said.marks[0]) / (editions - 1) if editions > 1 else said.wall_s
     return HashlipsRun(
         editions=editions,
         ms_per_edition=steady_s * 1e3,
-        wall_s=wall_s,
+        wall_s=said.wall_s,
         image_kb=mean_bytes / 1e3,
-        peak_rss_mb=peak_mb,
+        peak_rss_mb=said.peak_mb,
         engine=f"{_version(engine)} {_blob_id(engine / 'src/main.js')}",
         canvas=_version(engine / "node_modules/canvas"),
     )
 
 
-def _lay_out(work: Path, engine: Path, layers: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashlipsSelection:
+    """How far the engine's own trait selection came."""
+
+    wanted: int
+    made: int  # unique editions chosen before it finished or gave up
+    rejected: int  # duplicates drawn
+    gave_up: bool
+    wall_s: float  # with its bookkeeping and metadata, without pictures
+
+
+def run_selection(weights: Sequence[Sequence[int]], *, editions: int) -> HashlipsSelection:
+    """Let the engine choose traits only: the same code, with a canvas that draws nothing.
+
+    ``weights`` holds one category's weights per row, in layer order. The engine gives up after 10,000
+    duplicates, its own default.
+
+    Raises:
+        MissingPeer: see :func:`engine_folder`.
+    """
+    engine = engine_folder()
+    memory = Path("/dev/shm")  # so that no disk is in the figure
+    with tempfile.TemporaryDirectory(prefix="hashlips-", dir=memory if memory.is_dir() else None) as name:
+        work = Path(name)
+        order = [f"Layer {number}" for number in range(len(weights))]
+        _empty_layers(work / "layers", dict(zip(order, weights, strict=True)))
+        _lay_out(work, engine, None)
+        (work / "node_modules/canvas").mkdir()
+        (work / "node_modules/canvas/index.js").write_text(NO_CANVAS, encoding="utf-8")
+        (work / "src/config.js").write_text(_config(order, editions, 8), encoding="utf-8")
+        lines = _watch(work)
+    return HashlipsSelection(
+        wanted=editions,
+        made=len(lines.marks),
+        rejected=lines.rejected,
+        gave_up=len(lines.marks) < editions,
+        wall_s=lines.wall_s,
+    )
+
+
+NO_CANVAS = """\
+const context = { clearRect() {}, drawImage() {} };
+const canvas = { getContext: () => context, toBuffer: () => Buffer.alloc(0) };
+module.exports = { createCanvas: () => canvas, loadImage: async () => ({}) };
+"""
+
+
+def _empty_layers(folder: Path, weights: Mapping[str, Sequence[int]]) -> None:
+    for name, options in weights.items():
+        (folder / name).mkdir(parents=True)
+        for number, weight in enumerate(options):
+            (folder / name / f"o{number}#{weight}.png").touch()
+
+
+def _lay_out(work: Path, engine: Path, layers: Path | None) -> None:
+    """Links to the engine; with ``layers`` also to its canvas."""
     (work / "src").mkdir()
     for part in LINKED:
-        (work / part).symlink_to(engine / part)
-    (work / "layers").symlink_to(layers.resolve())
+        if layers or part != "node_modules":
+            (work / part).symlink_to(engine / part)
+    if layers:
+        (work / "layers").symlink_to(layers.resolve())
+        return
+    (work / "node_modules").mkdir()
+    (work / "node_modules/sha1").symlink_to(engine / "node_modules/sha1")
 
 
 def _config(order: Sequence[str], editions: int, size: int) -> str:
@@ -118,18 +179,28 @@ def _config(order: Sequence[str], editions: int, size: int) -> str:
     return f"module.exports = {json.dumps(settings, indent=2)};\n"
 
 
-def _watch(work: Path) -> tuple[list[float], float, float]:
-    """Run the engine: the instants of its editions (s), its wall time (s), its peak memory (MB)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Output:
+    """What a run said: the instants of its editions (s), duplicates, wall time, peak memory."""
+
+    marks: list[float]
+    rejected: int
+    wall_s: float
+    peak_mb: float
+
+
+def _watch(work: Path) -> _Output:
     marks: list[float] = []
-    last: list[str] = []
-    start = time.perf_counter()
+    last: deque[str] = deque(maxlen=5)
+    rejected, start = 0, time.perf_counter()
     process = subprocess.Popen(
         ["node", "index.js"], cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
     try:
         for line in process.stdout:
-            last = [*last[-4:], line.rstrip()]
+            last.append(line.rstrip())
+            rejected += line.startswith("DNA exists")
             if line.startswith("Created edition"):
                 marks.append(time.perf_counter())
             if time.perf_counter() - start > TIMEOUT_S:
@@ -143,7 +214,8 @@ def _watch(work: Path) -> tuple[list[float], float, float]:
     if process.returncode:
         raise RuntimeError("HashLips failed: " + " | ".join(last))
     scale = 1 if sys.platform == "darwin" else 1024
-    return marks, time.perf_counter() - start, usage.ru_maxrss * scale / 1e6
+    wall_s = time.perf_counter() - start
+    return _Output(marks=marks, rejected=rejected, wall_s=wall_s, peak_mb=usage.ru_maxrss * scale / 1e6)
 
 
 def _version(package: Path) -> str:
