@@ -7,7 +7,7 @@ from typing import Any
 from cauldron.domain.errors import Invalid, InvalidMany, Problem
 from cauldron.domain.hashing import content_hash
 from cauldron.domain.registry import ToolSet
-from cauldron.domain.spell import Expression, InputRef, Spell, references, steps_needed, wrap_tool
+from cauldron.domain.spell import Expression, Spell, inputs_read, steps_needed, wrap_tool
 from cauldron.domain.spell_document import parse_spell, spell_document
 from cauldron.domain.spell_graph import CheckedSpell, assemble, check_spell
 from cauldron.domain.tool import Port, Tool, check_inputs
@@ -180,14 +180,7 @@ def execution_plan(snapshot: Snapshot) -> tuple[PlannedStep, ...]:
             tool=snapshot.checked.tools[step.id],
             inputs=step.inputs,
             needs=steps_needed(step),
-            exposed=tuple(
-                dict.fromkeys(
-                    reference.name
-                    for expression in step.inputs.values()
-                    for reference in references(expression)
-                    if isinstance(reference, InputRef)
-                )
-            ),
+            exposed=inputs_read(step),
         )
         for step in (by_id[step_id] for step_id in snapshot.checked.order)
     )

@@ -135,15 +135,25 @@ def reference_of(name: Name) -> InputRef | StepRef:
 
 
 def steps_needed(step: Step) -> tuple[str, ...]:
-    """The ids of the steps that ``step`` refers to, each once, in order of first use."""
-    return tuple(
-        dict.fromkeys(
-            reference.step
-            for expression in step.inputs.values()
-            for reference in references(expression)
-            if isinstance(reference, StepRef)
-        )
-    )
+    """The ids of the steps that ``step`` refers to, each once, sorted: stores do not keep key order."""
+    found = {
+        reference.step
+        for expression in step.inputs.values()
+        for reference in references(expression)
+        if isinstance(reference, StepRef)
+    }
+    return tuple(sorted(found))
+
+
+def inputs_read(step: Step) -> tuple[str, ...]:
+    """The names of the exposed inputs that ``step`` refers to, each once, sorted."""
+    found = {
+        reference.name
+        for expression in step.inputs.values()
+        for reference in references(expression)
+        if isinstance(reference, InputRef)
+    }
+    return tuple(sorted(found))
 
 
 def slug_of(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from cauldron.domain.errors import InvalidMany, NotFound, Problem
-from cauldron.domain.spell import MAX_STEPS, InputRef, Output, Spell, references, steps_needed
+from cauldron.domain.spell import MAX_STEPS, Output, Spell, inputs_read, references, steps_needed
 from cauldron.domain.spell_document import parse_leniently
 from cauldron.domain.spell_types import check_step, exposed_ports
 from cauldron.domain.tool import Port, Tool, check_value
@@ -53,7 +53,8 @@ def check_document(raw: Any, tools: Tools, *, source: str = "") -> CheckedSpell:
             latter, those that may only follow from the former are left out.
     """
     spell, problems = parse_leniently(raw)
-    checked, more = _examine(spell, tools)
+    named = replace(spell, steps=tuple(step for step in spell.steps if step.id))
+    checked, more = _examine(named, tools)
     if problems:
         more = [problem for problem in more if not _follows(problem, problems)]
     if checked is None or problems or more:
@@ -113,9 +114,9 @@ def _count_problems(spell: Spell) -> list[Problem]:
     """Too many steps, none, or two of one name: what reading a document also refuses."""
     ids = [step.id for step in spell.steps]
     problems = [
-        _problem(f"steps[{step_id}].id", "duplicate", f"another step is called {step_id!r}")
-        for step_id in dict.fromkeys(ids)
-        if ids.count(step_id) > 1
+        _problem(f"steps[{position}].id", "duplicate", f"another step is called {step_id!r}")
+        for position, step_id in enumerate(ids)
+        if step_id in ids[:position]
     ]
     if not 1 <= len(ids) <= MAX_STEPS:
         problems.append(_problem("steps", "too_many" if ids else "missing", f"must be 1 to {MAX_STEPS}"))
@@ -253,13 +254,7 @@ def _ancestors(spell: Spell, step_id: str) -> set[str]:
 
 def _exposed_problems(spell: Spell, exposed: tuple[Port, ...]) -> list[Problem]:
     """Exposed inputs that nothing uses, whose uses contradict, or whose default does not fit them."""
-    used = {
-        reference.name
-        for step in spell.steps
-        for expression in step.inputs.values()
-        for reference in references(expression)
-        if isinstance(reference, InputRef)
-    }
+    used = {name for step in spell.steps for name in inputs_read(step)}
     problems = []
     for port in exposed:
         path = f"inputs[{port.name}]"
