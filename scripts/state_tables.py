@@ -24,18 +24,28 @@ from cauldron.domain.commands import (
 from cauldron.domain.cook_state import PIECE_STATES, Cook, State, evolve
 from cauldron.domain.errors import CauldronError
 
-PLAN = {"plan": "plan", "plan_hash": "hash"}
 START = StartCook(
-    key="k", cook_id="c", collection_id="l", collection_version="1", owner="o", amount=4, slot_from=0,
-    config_hash="h", generator={"kind": "tool", "id": "t"}, seed="s", failure_budget=0, **PLAN,
-)  # fmt: skip
+    key="k",
+    cook_id="c",
+    collection_id="l",
+    collection_version="1",
+    owner="o",
+    amount=4,
+    slot_from=0,
+    plan_hash="hash",
+    plan="plan",
+    config_hash="h",
+    generator={"kind": "tool", "id": "t"},
+    seed="s",
+    failure_budget=0,
+)
 BROKEN = {"code": "broken", "message": "it broke"}
 
 
 def recorded(piece: int, *, failed: bool = False) -> RecordPiece:
     """The end of one piece."""
-    end = {"error": BROKEN} if failed else {"output": {}}
-    return RecordPiece(key=f"gen:{piece}", piece=piece, attempt=1, steps=(), **end)
+    error = BROKEN if failed else None
+    return RecordPiece(key=f"gen:{piece}", piece=piece, attempt=1, steps=(), output={}, error=error)
 
 
 def reviewed(decision: str, *pieces: int) -> ReviewPieces:
@@ -45,7 +55,7 @@ def reviewed(decision: str, *pieces: int) -> ReviewPieces:
 
 def refilled(*pieces: int) -> RefillSlots:
     """New pieces for the slots of these."""
-    return RefillSlots(key="f", pieces=pieces, **PLAN)
+    return RefillSlots(key="f", pieces=pieces, plan="plan", plan_hash="hash")
 
 
 EXPORTED = RecordExport(key="e", export_id="e", pieces=1, base_uri="", provenance="p")
