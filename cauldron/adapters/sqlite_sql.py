@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,6 +21,7 @@ from cauldron.domain.errors import Invalid
 from cauldron.ports.storage import Compare, Doc, Index, Insert, Op, Patch, Put, Table
 
 MAX_DOC_BYTES = 16 * 1024 * 1024  # the least of all engines
+MAX_SHAPES = 1024  # statements remembered per table
 SCALARS = (str, int, float, bool, type(None))
 
 _ENCODE = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -150,12 +151,17 @@ def encode(value: Any, *, where: str) -> str:
         raise Invalid(f"{where}: {exc}", path=where) from exc
     if len(data) > MAX_DOC_BYTES:
         raise Invalid(f"{where}: {len(data)} bytes, at most {MAX_DOC_BYTES}", path=where)
-    if b"null" in data and _has_not_finite(value):  # orjson writes NaN as null
+    if b"null" in data and _hides_nan(value, data):
         raise Invalid(f"{where}: NaN and infinities are not JSON", path=where)
     return data.decode()
 
 
-def _has_not_finite(value: Any) -> bool:
+def _hides_nan(value: Any, data: bytes) -> bool:
+    """Is one of the nulls in ``data`` a NaN or infinity, which orjson writes so?"""
+    if value is None or isinstance(value, str):
+        return False
+    if isinstance(value, dict) and data.count(b"null") == list(value.values()).count(None):
+        return False  # each one is accounted for at the top
     todo = [value]
     while todo:
         item = todo.pop()
@@ -257,8 +263,7 @@ def _predicate(path: str, values: tuple[Any, ...]) -> str:
     return f"{column(path)} IN ({','.join(literal(value) for value in values)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """One operation ready to run: the statement, and what no effect means."""
 
     sql: str
@@ -276,7 +281,8 @@ class TableSql:
         self.name = table.name
         self.feed = table.feed
         self.indexes = tuple(IndexSql.of(table.name, index) for index in table.indexes)
-        self._patches: dict[tuple[str, ...], str] = {}
+        self._changes: dict[tuple[str, ...], str] = {}
+        self._patches: dict[tuple[tuple[str, ...], str], str] = {}
         here = quoted(table.name)
         self._insert = f"INSERT INTO {here}(id,v,doc) VALUES(?,1,?)"
         self._add = f"{self._insert} ON CONFLICT(id) DO NOTHING"
@@ -325,22 +331,27 @@ class TableSql:
 
     def _patch(self, op: Patch) -> Prepared:
         where, params = conditions(op.guard)
+        shape = (tuple(op.set), where)
+        sql = self._patches.get(shape)
         change, values = self.change(op.set)
-        sql = f"UPDATE {quoted(self.name)} SET {change} WHERE id=?{where}{_reachable(op.set)}"
+        if sql is None:
+            sql = f"UPDATE {quoted(self.name)} SET {change} WHERE id=?{where}{_reachable(op.set)}"
+            if len(self._patches) < MAX_SHAPES:
+                self._patches[shape] = sql
         return Prepared(sql, (*values, _id(op.id, self.name), *params), op, "stale")
 
     def change(self, fields: Mapping[str, Any], increment: Sequence[str] = ()) -> tuple[str, Params]:
         """The SET clause that assigns ``fields`` and adds one to ``increment``."""
-        clashes = [path for path in (*fields, *increment) if path.split(".", 1)[0] in ("_id", "_v")]
-        if clashes:
-            raise Invalid(f"{clashes[0]} cannot be set", table=self.name)
         shape = (*fields, "+", *increment)
-        sql = self._patches.get(shape)
+        sql = self._changes.get(shape)
         if sql is None:
-            sql = self._patches[shape] = _change_sql(fields, increment)
-        values = [encode(value, where=f"{self.name}.{path}") for path, value in fields.items()]
-        if any("\\u0000" in value for value in values):
-            self._refuse_nul({path: value for path, value in fields.items() if path in self.fields})
+            sql = _change_sql(fields, increment, table=self.name)
+            if len(self._changes) < MAX_SHAPES:
+                self._changes[shape] = sql
+        values = [encode(value, where=path) for path, value in fields.items()]
+        for path, text in zip(fields, values, strict=True):
+            if "\\u0000" in text and path in self.fields:
+                _refuse_nul(path, fields[path])
         return sql, tuple(values)
 
     def _row(self, doc: Doc) -> tuple[str, str]:
@@ -349,15 +360,16 @@ class TableSql:
             doc = {key: value for key, value in doc.items() if key != "_v"}
         text = encode(doc, where=f"{self.name}/{name}")
         if "\\u0000" in text:
-            self._refuse_nul({path: _pick(doc, path) for path in self.fields})
+            for path in self.fields:
+                _refuse_nul(path, _pick(doc, path))
         return name, text
 
-    def _refuse_nul(self, fields: Mapping[str, Any]) -> None:
-        """SQLite's JSON functions cut a text at NUL, so an index would lie."""
-        for path, value in fields.items():
-            for item in value if isinstance(value, list | tuple) else [value]:
-                if isinstance(item, str) and "\0" in item:
-                    raise Invalid(f"{self.name}.{path}: an indexed text cannot hold NUL", path=path)
+
+def _refuse_nul(path: str, value: Any) -> None:
+    """SQLite's JSON functions cut a text at NUL, so an index would lie."""
+    for item in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(item, str) and "\0" in item:
+            raise Invalid(f"{path}: an indexed text cannot hold NUL", path=path)
 
 
 def _id(value: Any, table: str) -> str:
@@ -366,7 +378,10 @@ def _id(value: Any, table: str) -> str:
     return value
 
 
-def _change_sql(fields: Mapping[str, Any], increment: Sequence[str]) -> str:
+def _change_sql(fields: Mapping[str, Any], increment: Sequence[str], *, table: str) -> str:
+    for path in (*fields, *increment):
+        if path.split(".", 1)[0] in ("_id", "_v"):
+            raise Invalid(f"{table}: {path} cannot be set", path=path)
     parts = [f"{json_path(path)},json(?)" for path in fields]
     parts += [f"{json_path(path)},coalesce({column(path)},0)+1" for path in increment]
     return f"doc=json_set(doc,{','.join(parts)}), v=v+1" if parts else "v=v+1"
