@@ -18,7 +18,7 @@ from cauldron.domain.spell import (
 )
 from cauldron.domain.spell_template import Name, render
 from cauldron.domain.spell_types import ANY, output_port
-from cauldron.domain.tool import Port
+from cauldron.domain.tool import Kind, Port
 
 Results = Mapping[str, Mapping[str, Any]]  # step id -> output name -> value
 
@@ -30,7 +30,8 @@ def step_inputs(
 
     What resolves to nothing is left out, so that the tool's default applies: an
     input, a field of an object, an item of a list, and an object in a list one of
-    whose required fields resolves to nothing. Null stays where the tool's port is
+    whose required fields (``image``, where the port names no fields) resolves to
+    nothing. Null stays where the tool's port is
     nullable and null was given. Nothing that comes in is ever interpreted.
 
     Args:
@@ -110,17 +111,26 @@ class _Scope:
 
     def _list(self, items: tuple[Expression, ...], port: Port) -> list[Any]:
         values = [self.resolve(item, port) for item in items]
-        needed = {field.name for field in port.fields if field.required and field.default is None}
         return [
             value
             for item, value in zip(items, values, strict=True)
-            if value is not ABSENT and not (isinstance(item, ObjectOf) and needed - value.keys())
+            if value is not ABSENT and not (isinstance(item, ObjectOf) and _needed(item, port) - value.keys())
         ]
 
     def _object(self, fields: Mapping[str, Expression], port: Port) -> dict[str, Any]:
         ports = {field.name: field for field in port.fields}
         resolved = {name: self.resolve(field, ports.get(name, ANY)) for name, field in fields.items()}
         return {name: value for name, value in resolved.items() if value is not ABSENT}
+
+
+def _needed(item: ObjectOf, port: Port) -> set[str]:
+    """The fields without which an object is left out of a list.
+
+    A port that declares no fields is taken for a layer: it needs its ``image``.
+    """
+    if port.kind is Kind.JSON:
+        return {"image"} & item.fields.keys()
+    return {field.name for field in port.fields if field.required and field.default is None}
 
 
 def _kept(value: Any, port: Port) -> Any:

@@ -83,10 +83,10 @@ def parse_ports(fields: FieldReader, name: str, *, depth: int = 0, most: int = M
 
 
 def parse_port(raw: Any, path: str, *, problems: list[Problem], named: bool = True, depth: int = 0) -> Port:
-    """One port; problems go to ``problems``. An ``item`` port (``named=False``) has no name."""
+    """One port; problems go to ``problems``. An ``item`` port (``named=False``) needs no name."""
     fields = FieldReader(raw, path, problems)
     before = len(problems)
-    name = _port_name(fields) if named else ""
+    name = _port_name(fields, default=None if named else "")
     kind = Kind(fields.choice("kind", KINDS, default=None))
     port = Port(
         name=name,
@@ -108,8 +108,10 @@ def parse_port(raw: Any, path: str, *, problems: list[Problem], named: bool = Tr
     return port
 
 
-def _port_name(fields: FieldReader) -> str:
-    return fields.text("name", default=None, pattern=PORT_NAME, wanted="a name of letters, digits, - and _")
+def _port_name(fields: FieldReader, *, default: str | None) -> str:
+    return fields.text(
+        "name", default=default, pattern=PORT_NAME, wanted="a name of letters, digits, - and _"
+    )
 
 
 def _default(fields: FieldReader) -> Any:

@@ -242,9 +242,9 @@ MALFORMED = [
         "not_a_choice",
     ),
     (
-        {"inputs": [{"name": "a", "kind": "list", "item": {"kind": "text", "name": "b"}}]},
+        {"inputs": [{"name": "a", "kind": "list", "item": {"kind": "text", "name": "b c"}}]},
         "inputs[0].item.name",
-        "unknown_key",
+        "malformed",
     ),
     (
         {"inputs": [{"name": "a", "kind": "object", "fields": [{"name": "b"}]}]},

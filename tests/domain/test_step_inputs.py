@@ -101,6 +101,37 @@ def test_nothing_is_left_out_at_every_depth_and_null_is_kept_only_where_it_is_ta
     assert null == [{"image": RESULTS["tint"]["image"], "note": None}]
 
 
+def test_where_layers_are_plain_json_an_object_needs_its_image():
+    item = Port(name="layer", kind=Kind.JSON, nullable=True)
+    stack = tool(
+        "stack.json", (Port(name="layers", kind=Kind.LIST, item=item),), TOOLS.resolve("noise.field").outputs
+    )
+    spell = {
+        "cauldronSpell": 1,
+        "name": "Stack",
+        "inputs": [{"name": "hat", "kind": "image"}, {"name": "opacity", "kind": "number"}],
+        "steps": [
+            {
+                "id": "stack",
+                "tool": "stack.json",
+                "inputs": {
+                    "layers": [
+                        {"object": {"image": {"input": "hat"}, "opacity": {"input": "opacity"}}},
+                        {"object": {"blend": "screen"}},
+                        {"input": "hat"},
+                        None,
+                    ]
+                },
+            }
+        ],
+    }
+    snapshot = take_snapshot(check_document(spell, ToolSet([stack])))
+    bare = step_inputs(snapshot, "stack", inputs={}, results={})
+    assert bare == {"layers": [{"blend": "screen"}, None]}
+    full = step_inputs(snapshot, "stack", inputs={"hat": MEDIA}, results={})
+    assert full == {"layers": [{"image": MEDIA}, {"blend": "screen"}, MEDIA, None]}
+
+
 def test_a_literal_object_is_never_a_reference():
     data = {"input": "seed", "step": "sky", "template": "{{input.place}}", "literal": {"input": "seed"}}
     assert given_to("tint", postcard(tint__extra={"literal": data}))["extra"] == data
