@@ -47,6 +47,7 @@ def json_path(path: str) -> str:
     return f"'${inside}'"
 
 
+@lru_cache(maxsize=4096)
 def column(path: str) -> str:
     """The SQL expression for a field; exactly the text that index definitions use."""
     if path == "_id":
@@ -151,14 +152,14 @@ def encode(value: Any, *, where: str) -> str:
         raise Invalid(f"{where}: {exc}", path=where) from exc
     if len(data) > MAX_DOC_BYTES:
         raise Invalid(f"{where}: {len(data)} bytes, at most {MAX_DOC_BYTES}", path=where)
-    if b"null" in data and _hides_nan(value, data):
+    if b"null" in data and value is not None and _hides_nan(value, data):
         raise Invalid(f"{where}: NaN and infinities are not JSON", path=where)
     return data.decode()
 
 
 def _hides_nan(value: Any, data: bytes) -> bool:
     """Is one of the nulls in ``data`` a NaN or infinity, which orjson writes so?"""
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
         return False
     if isinstance(value, dict) and data.count(b"null") == list(value.values()).count(None):
         return False  # each one is accounted for at the top
