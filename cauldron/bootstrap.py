@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from cauldron.adapters.fs import FsBlobs
 from cauldron.adapters.local import registry as builtin
@@ -25,18 +26,20 @@ from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS, TABLES
-from cauldron.services import casting, cooking, spells
+from cauldron.ports.storage import Doc
+from cauldron.services import casting, cooking, spells, tools
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
 from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Decider, Dispatcher
+from cauldron.services.estimating import Estimating
 from cauldron.services.execution import ExecutionClient
 from cauldron.services.free import FreeOfCharge
 from cauldron.services.owning import Owner
 from cauldron.services.projecting import Projector
 from cauldron.services.recipes import Recipes
 from cauldron.services.reviewing import Reviewing
-from cauldron.services.spells import Spells
+from cauldron.services.spells import Spellbook
 from cauldron.services.sweeping import Sweeper
 from cauldron.services.tools import ToolRegistry
 from cauldron.services.working import Worker, WorkerOptions
@@ -80,7 +83,7 @@ class Studio:
 
     async def open(self) -> None:
         """Create what is missing in store and blob store."""
-        await self.store.open((*TABLES, *spells.TABLES))
+        await self.store.open((*TABLES, *spells.TABLES, *tools.TABLES))
 
     async def close(self) -> None:
         """Finish what was accepted; end the tool processes."""
@@ -128,11 +131,18 @@ class Studio:
 
     @cached_property
     def tools(self) -> ToolRegistry:
-        return ToolRegistry(declaration for declaration, _ in builtin.TOOLS.values())
+        declared = (declaration for declaration, _ in builtin.TOOLS.values())
+        return ToolRegistry(declared, folders=[self.settings.home / "tools"])
 
     @cached_property
-    def spells(self) -> Spells:
-        return Spells(self.store, self.tools)
+    def spells(self) -> Spellbook:
+        return Spellbook(
+            store=self.store,
+            tools=self.tools,
+            owner=self.settings.owner,
+            actor=self.settings.owner,
+            environment=self.settings.environment,
+        )
 
     @cached_property
     def collecting(self) -> Collecting:
@@ -157,6 +167,35 @@ class Studio:
             collecting=self.collecting,
             new_id=new_id,
         )
+
+    @cached_property
+    def estimating(self) -> Estimating:
+        return Estimating(self.store, self.collecting, self.free_bytes)
+
+    async def find_cook(self, text: str) -> str:
+        """The id of the caller's cook that ``text`` is or begins. Raises NotFound, Refused."""
+        return await self.cooking.find(text, owner=self.owner)
+
+    async def cook_ids(self) -> list[str]:
+        """Every cook of the store, by id."""
+        ids: list[str] = []
+        page: list[Doc] = []
+        while page or not ids:
+            page = await self.store.find("cooks", {}, after=(ids[-1],) if ids else None)
+            ids += [doc["_id"] for doc in page]
+            if not page:
+                break
+        return ids
+
+    async def is_idle(self) -> bool:
+        """Whether no cook is cooking and nothing waits or runs."""
+        if await self.store.find("cook_status", {"state": "Cooking"}, order=("state",), limit=1):
+            return False
+        for queue in (self.cook_jobs, self.casting.jobs):
+            for where, order in (({"status": "queued"}, "rank"), ({"status": "running"}, "worker")):
+                if await self.store.find(queue.table, where, order=(order,), limit=1):
+                    return False
+        return True
 
     @cached_property
     def reviewing(self) -> Reviewing:
@@ -235,7 +274,11 @@ class Studio:
 
     def free_bytes(self) -> int:
         """Room left where blobs are kept."""
-        return shutil.disk_usage(self.settings.blobs_path).free
+        return shutil.disk_usage(_existing(self.settings.blobs_path)).free
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.absolute().parent)
 
 
 @asynccontextmanager

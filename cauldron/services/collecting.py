@@ -17,7 +17,7 @@ from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Doc, Put, Store
 from cauldron.ports.system import Clock, NewId
 from cauldron.services.casting import Caller
-from cauldron.services.spells import Spells
+from cauldron.services.spells import Spellbook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Collecting:
     store: Store
     blobs: BlobStore
     tools: Tools
-    spells: Spells
+    spells: Spellbook
     clock: Clock
     new_id: NewId
 
@@ -49,7 +49,8 @@ class Collecting:
         where = {"owner": caller.account, "slug": collection.slug}
         found = await self.store.find("collections", where, order=("owner", "slug"), limit=1)
         now = iso(self.clock())
-        if found and found[0]["version"] == collection.version_hash:
+        content = content_hash(collection.document())
+        if found and found[0]["contentHash"] == content:
             return found[0]
         doc = {
             "_id": found[0]["_id"] if found else self.new_id(),
@@ -61,6 +62,7 @@ class Collecting:
             "environment": caller.environment,
             "supply": collection.supply,
             "version": collection.version_hash,
+            "contentHash": content,
             "definition": dict(document),
             "createdAt": found[0]["createdAt"] if found else now,
             "updatedAt": now,
@@ -112,4 +114,5 @@ class Collecting:
             return snapshot_of_tool(tool)
         if isinstance(generator.ref, Mapping):
             return take_snapshot(check_document(generator.ref, self.tools, source="generator.spell"))
-        return await self.spells.snapshot(str(generator.ref), version=generator.version)
+        version = int(generator.version) if generator.version else None
+        return await self.spells.snapshot(str(generator.ref), version=version)

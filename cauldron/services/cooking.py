@@ -224,6 +224,23 @@ class Cooking:
         jobs = await self.store.find(self.jobs.table, {"status": "running"}, order=("worker",))
         return sum(job["parent"] == cook_id for job in jobs)
 
+    async def find(self, text: str, *, owner: str) -> str:
+        """The id of the owner's cook that ``text`` is, or is the beginning of.
+
+        Raises:
+            NotFound: there is none. Refused: several ids begin so.
+        """
+        [exact] = await self.store.get("cook_status", [text])
+        if exact is not None and exact["owner"] == owner:
+            return text
+        cooks = await self.listing(owner=owner, limit=1000)
+        found = [doc["_id"] for doc in cooks if len(text) >= 4 and doc["_id"].startswith(text)]
+        if not found:
+            raise NotFound(f"there is no cook {text!r}", cook=text)
+        if len(found) > 1:
+            raise Refused(f"{len(found)} cooks begin with {text!r}: give more of the id", cook=text)
+        return str(found[0])
+
     async def listing(self, *, owner: str, limit: int = 100) -> list[Doc]:
         """The owner's cooks, newest first."""
         return await self.store.find(

@@ -89,7 +89,7 @@ class Projector:
 
     async def write(self, folded: Folded[Cook], commits: Sequence[Commit], *, cursor: Cursor) -> None:
         """Write pieces, outputs, casts and reviews of ``commits``; moves ``cursor`` in memory."""
-        await self._ready(folded.state, commits)
+        await self.ready(folded.state, commits)
         ops: list[Op] = []
         for commit in commits:
             if commit["seq"] <= cursor.seq:
@@ -110,7 +110,8 @@ class Projector:
         for start in range(0, len(ops), BATCH):
             await self._store.commit(ops[start : start + BATCH], atomic=False)
 
-    async def _ready(self, cook: Cook, commits: Sequence[Commit]) -> None:
+    async def ready(self, cook: Cook, commits: Sequence[Commit]) -> None:
+        """Load the plans that :meth:`documents` of these commits will look into."""
         plans = {
             cook.plan_of(event["data"]["piece"])[0]
             for commit in commits

@@ -1,0 +1,198 @@
+"""``cauldron cook``: start, watch and steer cooks."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cauldron.bootstrap import Studio
+from cauldron.cli.output import command, emit, talk
+from cauldron.cli.progress import COLOURS, follow_cook, line, settled
+from cauldron.cli.session import find_collection, run
+from cauldron.domain.codec import rows_of
+from cauldron.domain.errors import Refused
+from cauldron.domain.times import iso
+from cauldron.services.cooking import Wanted
+from cauldron.services.estimating import Estimate
+
+group = typer.Typer(no_args_is_help=True, help="Make the pieces of a collection.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+CookId = Annotated[str, typer.Argument(metavar="COOK", help="A cook's id, or the start of it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Kept with the cook and shown.")]
+Source = Annotated[str, typer.Argument(metavar="FILE|ID", help="A collection document, id or slug.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the ``cook`` group to the command."""
+    app.add_typer(group, name="cook")
+
+
+@group.command("start")
+@command
+def start(
+    source: Source,
+    amount: Annotated[
+        int | None, typer.Option(min=1, help="Pieces to make; default: the rest of the supply.")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(help="Seed of the plan; default: the collection's.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Work here until the cook rests.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start even if the disk looks too small.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start a cook, or go on with the one that is active."""
+
+    async def work(app: Studio) -> None:
+        record = await find_collection(app, source)
+        estimate = await app.estimating.estimate(record["_id"], amount=amount)
+        _check_room(estimate, force=force)
+        wanted = Wanted(collection_id=record["_id"], amount=amount, seed=seed)
+        started = await app.cooking.start(wanted, caller=app.caller)
+        if not started.fresh:
+            talk.print(f"cook {started.cook_id} of this collection is active: going on with it")
+        if not wait:
+            emit({"cookId": started.cook_id}, as_json=as_json, text=started.cook_id)
+            talk.print(f"it goes on in any process that works: cauldron cook watch {started.cook_id} --work")
+            return
+        status = await watch_here(app, started.cook_id, quiet=as_json)
+        emit(public(status), as_json=as_json, text=line(status))
+        if status["state"] in ("Paused", "Failed"):
+            raise Refused(f"the cook is {status['state']}: {status['pauseReason']}")
+
+    run(work)
+
+
+async def watch_here(app: Studio, cook_id: str, *, quiet: bool = False) -> dict[str, Any]:
+    """Work on whatever is queued until this cook rests; returns its last status."""
+    async with app.running():
+        return dict(await follow_cook(lambda: app.cooking.status(cook_id), quiet=quiet))
+
+
+def _check_room(estimate: Estimate, *, force: bool) -> None:
+    if estimate.enough or force:
+        return
+    raise Refused(
+        f"the cook needs about {estimate.size_bytes:,} bytes and {estimate.free_bytes:,} are free; "
+        "make room, cook fewer pieces, or use --force",
+        needed=estimate.size_bytes,
+        free=estimate.free_bytes,
+    )
+
+
+def public(status: dict[str, Any]) -> dict[str, Any]:
+    """A status without the store's own fields."""
+    return {key: value for key, value in status.items() if not key.startswith("_")}
+
+
+@group.command("status")
+@command
+def status(cook: CookId, as_json: AsJson = False) -> None:
+    """Where a cook is."""
+
+    async def work(app: Studio) -> None:
+        found = await app.cooking.status(await app.find_cook(cook))
+        emit(public(found), as_json=as_json, text=line(found))
+
+    run(work)
+
+
+@group.command("watch")
+@command
+def watch(
+    cook: CookId,
+    work_here: Annotated[bool, typer.Option("--work", help="Also work on the queue here.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a cook until it rests; Ctrl-C stops watching, not the cook."""
+
+    async def work(app: Studio) -> None:
+        cook_id = await app.find_cook(cook)
+        if work_here:
+            found = await watch_here(app, cook_id, quiet=as_json)
+        else:
+            found = dict(await follow_cook(lambda: app.cooking.status(cook_id), quiet=as_json))
+        emit(public(found), as_json=as_json, text=line(found))
+
+    run(work)
+
+
+@group.command("pause")
+@command
+def pause(cook: CookId, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Start no further piece; pieces in flight finish."""
+    _steer(cook, "pause", reason, as_json=as_json)
+
+
+@group.command("resume")
+@command
+def resume(cook: CookId, reason: Reason = "", as_json: AsJson = False) -> None:
+    """Go on after a pause or a stop."""
+    _steer(cook, "resume", reason, as_json=as_json)
+
+
+@group.command("stop")
+@command
+def stop(cook: CookId, reason: Reason = "", as_json: AsJson = False) -> None:
+    """End the cook; what is not made stays unmade until it is resumed."""
+    _steer(cook, "stop", reason, as_json=as_json)
+
+
+def _steer(cook: str, verb: str, reason: str, *, as_json: bool) -> None:
+    async def work(app: Studio) -> None:
+        cook_id = await app.find_cook(cook)
+        steer = getattr(app.cooking, verb)
+        await steer(cook_id, actor=app.owner, reason=reason)
+        found = await app.cooking.status(cook_id)
+        emit(public(found), as_json=as_json, text=line(found))
+
+    run(work)
+
+
+@group.command("list")
+@command
+def listing(as_json: AsJson = False) -> None:
+    """The latest cooks."""
+
+    async def work(app: Studio) -> None:
+        cooks = [public(doc) for doc in await app.cooking.listing(owner=app.owner)]
+        if as_json:
+            emit({"cooks": cooks}, as_json=True)
+            return
+        if not cooks:
+            talk.print("no cooks yet: cauldron cook start collection.yaml --wait")
+            return
+        table = Table("cook", "state", "pieces", "approved", "failed", "started", box=None)
+        for doc in cooks:
+            state = f"[{COLOURS.get(doc['state'], 'white')}]{doc['state']}[/]"
+            made = f"{settled(doc | {'running': 0}):,}/{doc['targetSupply']:,}"
+            row = (doc["cookId"], state, made, f"{doc['approved']:,}", str(doc["failed"]))
+            table.add_row(*row, doc["startedAt"][:16].replace("T", " "))
+        Console(highlight=False).print(table)
+
+    run(work)
+
+
+@group.command("events")
+@command
+def events(
+    cook: CookId,
+    limit: Annotated[int, typer.Option(min=1, help="Newest events to show.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """What happened, a row per event, oldest first."""
+
+    async def work(app: Studio) -> None:
+        commits = await app.cooking.commits(await app.find_cook(cook))
+        rows = [row | {"ts": iso(row["ts"])} for commit in commits for row in rows_of(commit)][-limit:]
+        if as_json:
+            emit({"events": rows}, as_json=True)
+            return
+        for row in rows:
+            body = json.dumps(row["payload"], ensure_ascii=False)
+            short = body if len(body) <= 120 else body[:119] + "…"
+            sys.stdout.write(f"{row['ts']}  {row['type']:<18} {row['actor']:<8} {short}\n")
+
+    run(work)

@@ -1,0 +1,117 @@
+"""A cook's progress in the terminal: a live panel, or a line per tenth without one."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cauldron.cli.output import talk
+
+Status = Mapping[str, Any]
+RESTING = ("Completed", "Exported", "Stopped", "Failed", "Paused")
+REFRESH_S = 0.15
+COLOURS = {
+    "Cooking": "cyan",
+    "Paused": "yellow",
+    "Completed": "green",
+    "Exported": "green",
+    "Stopped": "bright_black",
+    "Failed": "red",
+}
+
+
+async def follow_cook(read: Callable[[], Awaitable[Status]], *, quiet: bool = False) -> Status:
+    """Show a cook until it rests; returns its last status. Ctrl-C leaves it running."""
+    status = await read()
+    if quiet or not sys.stderr.isatty():
+        return await _by_lines(read, status, quiet=quiet)
+    with Live(panel(status), console=talk, refresh_per_second=8, transient=False) as live:
+        while status["state"] not in RESTING or status["running"]:
+            await asyncio.sleep(REFRESH_S)
+            status = await read()
+            live.update(panel(status))
+    return status
+
+
+async def _by_lines(read: Callable[[], Awaitable[Status]], status: Status, *, quiet: bool) -> Status:
+    told = -1
+    while True:
+        tenth = 10 * settled(status) // max(1, status["targetSupply"])
+        if tenth > told and not quiet:
+            talk.print(line(status), soft_wrap=True, markup=False)
+            told = tenth
+        if status["state"] in RESTING and not status["running"]:
+            return status
+        await asyncio.sleep(REFRESH_S)
+        status = await read()
+
+
+def settled(status: Status) -> int:
+    """Slots that are neither queued nor running."""
+    return int(status["targetSupply"]) - int(status["queued"]) - int(status["running"])
+
+
+def panel(status: Status) -> Group:
+    """The live display, at most 80 columns wide."""
+    done, total = settled(status), status["targetSupply"]
+    head = Text.assemble(
+        (f"{status['state']}", f"bold {COLOURS.get(status['state'], 'white')}"),
+        ("  "),
+        (f"{done:,}", "bold"),
+        (f" of {total:,} pieces", "bright_black"),
+    )
+    bar = ProgressBar(total=max(1, total), completed=done, width=76, complete_style="dark_orange")
+    return Group(head, bar, _figures(status), *_reason(status))
+
+
+def _figures(status: Status) -> Table:
+    table = Table.grid(padding=(0, 3))
+    cells = [
+        f"{status['rate']:.1f}/s" if status["rate"] else "–/s",
+        f"left {duration(status['eta'])}",
+        f"running {status['running']}",
+        f"[red]failed {status['failed']}[/red]" if status["failed"] else "failed 0",
+        money(status),
+    ]
+    table.add_row(*cells)
+    return table
+
+
+def _reason(status: Status) -> list[Text]:
+    if not status.get("pauseReason"):
+        return []
+    words = str(status["pauseReason"]).replace("_", " ")
+    detail = f": {status['pauseDetail']}" if status.get("pauseDetail") else ""
+    return [Text(f"{words}{detail}", style="yellow", overflow="fold")]
+
+
+def line(status: Status) -> str:
+    """The status as one line of text."""
+    done, total = settled(status), int(status["targetSupply"])
+    share = 100 * done // max(1, total)
+    return (
+        f"{status['state']}: {done:,} of {total:,} pieces ({share} %), {status['rate']:.1f}/s, "
+        f"left {duration(status['eta'])}, failed {status['failed']}, {money(status)}"
+    )
+
+
+def money(status: Status) -> str:
+    """Points first, money behind: ``12.4 pts · $0.0042``."""
+    return f"{status['costPts']:g} pts · ${status['costUsd']:.4f}"
+
+
+def duration(seconds: float | None) -> str:
+    """``1 m 12 s``; an en dash when unknown."""
+    if seconds is None:
+        return "–"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} m"
+    return f"{minutes} m {rest} s" if minutes else f"{rest} s"
