@@ -181,9 +181,9 @@ class _Statements(Values):
         return names
 
     def _assign(self, target: list[str]) -> None:
+        while (further := self._target()) is not None:
+            target = further  # exports = module.exports = …
         start = self.at
-        if self.peek(1).text == "=" and self.peek().text in ("exports", "module"):
-            start = self.at = self.at + 2  # exports = module.exports = …
         value = self.value()
         self._end_of_statement()
         keys = target[2:] if target[0] == "module" else target[1:]

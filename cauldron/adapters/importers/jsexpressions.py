@@ -188,7 +188,10 @@ class Values:
             if not rank or rank < least:
                 return left
             self.at += 1
-            left = jsvalues.binary(token.text, left, self._binary(rank + 1))
+            if token.text == "**":
+                self._deeper()  # groups to the right
+            right = self._binary(rank + (token.text != "**"))
+            left = jsvalues.binary(token.text, left, right)
             self.budget.spend(len(left) if isinstance(left, str) else 1, token.start)
 
     def _unary(self) -> JsValue:

@@ -127,7 +127,9 @@ def size_of(path: Path) -> tuple[int, int] | None:
 
 
 def is_blank(path: Path) -> bool:
-    """Whether an image shows nothing: every pixel is fully transparent."""
+    """Whether an image shows nothing: an empty file, or every pixel is fully transparent."""
+    if not path.stat().st_size:
+        return True
     size = size_of(path)
     if size is None or size[0] * size[1] > MAX_PIXELS:
         return False

@@ -77,9 +77,7 @@ class _Import:
         drawing = Drawing(root=self.root, locations=self.locations, notes=self.notes)
         for name, leaves in self.layers.items():
             drawing.add(name, Folder(choice=Choice(name=name, leaves=tuple(leaves))), Trait())
-        document = self._document(drawing)
-        if rules := self._rules(drawing, clashes, replaced):
-            document["rules"] = rules
+        document = self._document(drawing, rules=self._rules(drawing, clashes, replaced))
         self.config.finish()
         settle(document, self.notes)
         return imported(document, self.notes, copies=self.locations.copies)
@@ -189,13 +187,14 @@ class _Import:
                     book.only_with(category, options[0], companions=companions, place=clash.place)
         return book.rules
 
-    def _document(self, drawing: Drawing) -> dict[str, Any]:
+    def _document(self, drawing: Drawing, *, rules: list[dict[str, Any]]) -> dict[str, Any]:
         title, description = self.config.text("name"), self.config.text("description")
         name = clean(title.rstrip("# "), otherwise=clean(self.root.name, otherwise="Collection"))
         metadata = {"name": f"{template(title) or name + ' #'}{{{{number}}}}"}
         if description:
             metadata["description"] = template(description)
-        if base_uri := self.config.text("baseURI"):
+        base_uri = self.config.text("baseURI")
+        if base_uri not in ("", "."):
             metadata["baseUri"] = base_uri
         return {
             "cauldron": 1,
@@ -204,6 +203,7 @@ class _Import:
             "supply": min(USUAL_SUPPLY, combinations(drawing.categories)),
             "generator": {"tool": "layers.compose", "inputs": drawing.inputs()},
             "categories": drawing.categories,
+            **({"rules": rules} if rules else {}),
             "metadata": metadata,
         }
 
