@@ -6,14 +6,16 @@ from cauldron.domain.tool import MEDIA_KINDS, Kind, Port
 def carries(source: Port, target: Port) -> str | None:
     """Why a value of ``source`` may not go into ``target``, or None when it may.
 
-    Equal kinds fit; an integer is a number, every medium is a file, and
-    everything is JSON. Nothing else is converted: text is made by a template.
+    Equal kinds fit; an integer is a number, every medium is a file, a file may be
+    any medium (which is seen only when it is there), and everything is JSON.
+    Nothing else is converted: text is made by a template.
     """
     if source.kind is target.kind:
         return _parts_differ(source, target)
     if source.kind is Kind.INTEGER and target.kind is Kind.NUMBER:
         return None
-    if target.kind is Kind.JSON or (target.kind is Kind.FILE and source.kind in MEDIA_KINDS):
+    media = source.kind in MEDIA_KINDS and target.kind in MEDIA_KINDS
+    if target.kind is Kind.JSON or (media and Kind.FILE in (source.kind, target.kind)):
         return None
     hint = "; write it as a template" if target.kind is Kind.TEXT else ""
     return f"{_named(source.kind)} does not fit {_named(target.kind)}{hint}"
