@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from cauldron.adapters.contact_sheet import PillowSheet
 from cauldron.adapters.fs import FsBlobs
 from cauldron.adapters.local import registry as builtin
 from cauldron.adapters.local.pool import Pool
@@ -26,7 +27,6 @@ from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS, TABLES
-from cauldron.ports.storage import Doc
 from cauldron.services import casting, cooking, spells, tools
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
@@ -39,6 +39,7 @@ from cauldron.services.owning import Owner
 from cauldron.services.projecting import Projector
 from cauldron.services.recipes import Recipes
 from cauldron.services.reviewing import Reviewing
+from cauldron.services.shipping import Shipping
 from cauldron.services.spells import Spellbook
 from cauldron.services.sweeping import Sweeper
 from cauldron.services.tools import ToolRegistry
@@ -176,15 +177,23 @@ class Studio:
         """The id of the caller's cook that ``text`` is or begins. Raises NotFound, Refused."""
         return await self.cooking.find(text, owner=self.owner)
 
+    @cached_property
+    def shipping(self) -> Shipping:
+        return Shipping(
+            store=self.store,
+            cooking=self.cooking,
+            recipes=self.recipes,
+            blobs=self.blobs,
+            sheet=PillowSheet(),
+            clock=clock,
+            new_id=new_id,
+        )
+
     async def cook_ids(self) -> list[str]:
         """Every cook of the store, by id."""
         ids: list[str] = []
-        page: list[Doc] = []
-        while page or not ids:
-            page = await self.store.find("cooks", {}, after=(ids[-1],) if ids else None)
+        while page := await self.store.find("cooks", {}, after=ids[-1:] or None):
             ids += [doc["_id"] for doc in page]
-            if not page:
-                break
         return ids
 
     async def is_idle(self) -> bool:

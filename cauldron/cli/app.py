@@ -7,7 +7,7 @@ import typer
 from cauldron import __version__
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-NOUNS = ("collection", "imports", "export", "tool", "spell", "cast", "cook", "review", "admin")
+NOUNS = ("collection", "imports", "export", "tool", "spell", "cast", "cook", "review", "example", "admin")
 
 
 def _version(show: bool) -> None:

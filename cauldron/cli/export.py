@@ -7,8 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from cauldron.adapters.directory import Directory
+from cauldron.bootstrap import Studio
 from cauldron.cli.output import REFUSED, command, emit, talk
+from cauldron.cli.progress import bar
+from cauldron.cli.session import run
 from cauldron.domain.errors import Invalid, NotFound
+from cauldron.domain.export import ExportResult
+from cauldron.services.shipping import Shipment
 from cauldron.services.verifying import VerifyReport, verify
 
 group = typer.Typer(no_args_is_help=True, help="Write finished collections out, and check what was written.")
@@ -27,6 +32,56 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def register(app: typer.Typer) -> None:
     """Add the ``export`` group to the command."""
     app.add_typer(group, name="export")
+
+
+@group.command("start")
+@command
+def start(
+    cook: Annotated[str, typer.Argument(metavar="COOK", help="A cook's id, or the start of it.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="An empty folder, or an earlier export.")],
+    kind: Annotated[str, typer.Option("--format", help="The metadata standard: erc721.")] = "erc721",
+    publish: Annotated[bool, typer.Option("--publish", help="Fix the token numbers for good.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Export though the cook is not done.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the approved pieces of a cook out as a finished drop."""
+
+    async def work(app: Studio) -> None:
+        cook_id = await app.find_cook(cook)
+        shipment = Shipment(cook_id=cook_id, format=kind, publish=publish, partial=partial)
+        with bar("exporting", quiet=as_json) as progress:
+            export_id, result = await app.shipping.ship(
+                shipment, target=Directory(to), actor=app.owner, progress=progress
+            )
+        for problem in result.skipped:
+            talk.print(f"left out: {problem.message}", style="yellow", markup=False)
+        emit(exported(export_id, result), as_json=as_json, text=_exported_text(result, to))
+
+    run(work)
+
+
+def exported(export_id: str, result: ExportResult) -> dict[str, Any]:
+    """The answer of ``export start``."""
+    return {
+        "exportId": export_id,
+        "pieces": result.pieces,
+        "baseUri": result.base_uri,
+        "provenance": result.provenance_hash,
+        "merkleRoot": result.merkle_root,
+        "partial": result.partial,
+        "skipped": [problem.message for problem in result.skipped],
+    }
+
+
+def _exported_text(result: ExportResult, to: Path) -> str:
+    kind = " (partial)" if result.partial else ""
+    return (
+        f"{result.pieces:,} pieces{kind} in {to}\n"
+        f"images        {to / 'images'}\n"
+        f"contact sheet {to / 'contact-sheet.jpg'}\n"
+        f"report        {to / 'report.html'}\n"
+        f"provenance    {result.provenance_hash}"
+    )
 
 
 @group.command("verify")

@@ -143,7 +143,6 @@ class Casting:
             while True:
                 self._wake.clear()
                 try:
-                    await self.heal()
                     await self.fold_settled()
                 except Unavailable as failure:
                     log.warning("casts not folded: trying again", code=failure.code)

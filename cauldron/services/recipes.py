@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -14,6 +14,7 @@ from cauldron.domain.snapshot import PlannedStep, Snapshot, execution_plan
 from cauldron.ports.blobs import BlobStore
 
 KEPT = 8
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Recipes:
         """The plan with this blob digest. Raises NotFound when its blob is gone."""
         return await self._kept(self._plans, digest, Plan.from_bytes)
 
-    async def _kept(self, kept: OrderedDict[str, Any], digest: str, read: Callable[[bytes], Any]) -> Any:
+    async def _kept(self, kept: OrderedDict[str, T], digest: str, read: Callable[[bytes], T]) -> T:
         if digest not in kept:
             kept[digest] = read(await self._blobs.get(digest))
             while len(kept) > KEPT:
@@ -55,8 +56,7 @@ class Recipes:
 
     def traits(self, plan: str, slot: int) -> Mapping[str, Any]:
         """``{category: option}`` of a row of a loaded plan."""
-        loaded: Plan = self._plans[plan]
-        return loaded.traits(slot)
+        return self._plans[plan].selection(slot).traits
 
     async def piece_inputs(self, recipe: Recipe, plan: str, slot: int) -> dict[str, Any]:
         """The generator's inputs for one slot."""
