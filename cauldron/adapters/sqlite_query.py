@@ -24,6 +24,7 @@ from cauldron.domain.errors import Invalid
 from cauldron.ports.storage import Compare, Where
 
 Query = tuple[str, Params]
+Rank = tuple[bool, int, int, int]  # serves at all; terms settled by equality; order; a range
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,24 +140,22 @@ def _against(field: str, null: str, sign: str, value: Any) -> Query:
 
 def _source(table: TableSql, where: Where, keys: list[Key]) -> Source:
     """The best declared index for this filter and order. Raises Invalid when none serves it."""
-    usable = [index for index in table.indexes if _implied(index, where)]
-    ranked = sorted(usable, key=lambda index: _rank(index, where, keys), reverse=True)
-    best = ranked[0] if ranked else None
-    rank = _rank(best, where, keys) if best else (0, 0, 0)
-    by_id = (1 if "_id" in where else 0, 1 if keys[0].path == "_id" else 0, 0)
-    if best is None or by_id >= rank:
-        if (where and not by_id[0]) or not (by_id[0] or by_id[1]):
-            raise Invalid(f"{table.name}: no index serves {_wanted(where, keys)}", table=table.name)
+    with_id, id_first = int("_id" in where), int(keys[0].path == "_id")
+    choices: list[tuple[Rank, IndexSql | None]] = [
+        ((bool(with_id or (id_first and not where)), with_id, id_first, 0), None),
+        *((_rank(index, where, keys), index) for index in table.indexes if _implied(index, where)),
+    ]
+    (serves, *_), best = max(choices, key=lambda choice: choice[0])
+    if not serves:
+        wanted = [("-" if key.descending else "") + key.path for key in keys]
+        raise Invalid(
+            f"{table.name}: no index serves filter {sorted(where)} with order {wanted}", table=table.name
+        )
+    if best is None:
         return Source(quoted(table.name))
-    if (where and rank[0] + rank[2] == 0) or not any(rank):
-        raise Invalid(f"{table.name}: no index serves {_wanted(where, keys)}", table=table.name)
     if best.declared.multi:
         return _multi_source(table, best, where)
     return Source(f"{quoted(table.name)} INDEXED BY {quoted(best.name)}", best.predicate)
-
-
-def _wanted(where: Where, keys: list[Key]) -> str:
-    return f"filter {sorted(where)} with order {[('-' if k.descending else '') + k.path for k in keys]}"
 
 
 def _implied(index: IndexSql, where: Where) -> bool:
@@ -171,11 +170,12 @@ def _implied(index: IndexSql, where: Where) -> bool:
     return True
 
 
-def _rank(index: IndexSql, where: Where, keys: list[Key]) -> tuple[int, int, int]:
-    """(terms settled by equality, order served, terms settled as a range): more is better."""
+def _rank(index: IndexSql, where: Where, keys: list[Key]) -> Rank:
+    """How well an index fits: more is better."""
     if index.declared.multi:
         path = index.fields[0][0]
-        return (1 if path in where and where[path] is not None else 0, int(keys[0].path == "_id"), 0)
+        usable = path in where and where[path] is not None
+        return (usable, int(usable), int(keys[0].path == "_id"), 0)
     used, at = len(index.declared.where), 0
     while at < len(index.fields) and index.fields[at][0] in where:
         if not _is_equality(where[index.fields[at][0]]):
@@ -183,7 +183,8 @@ def _rank(index: IndexSql, where: Where, keys: list[Key]) -> tuple[int, int, int
         used, at = used + 1, at + 1
     rest = index.fields[at:]
     ranged = int(bool(rest) and rest[0][0] in where and _narrows(where[rest[0][0]]))
-    return (used, int(_ordered(rest, keys, unique=index.declared.unique)), ranged)
+    ordered = int(_ordered(rest, keys, unique=index.declared.unique))
+    return (bool(used or ranged or (ordered and not where)), used, ordered, ranged)
 
 
 def _narrows(wanted: Any) -> bool:
