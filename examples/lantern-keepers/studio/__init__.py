@@ -1,0 +1,1 @@
+"""The drawing code of the Lantern Keepers: parametric SVG, one module per kind of layer."""
