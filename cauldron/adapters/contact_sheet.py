@@ -48,7 +48,7 @@ def draw_sheet(tiles: Sequence[Tile], *, title: str, caption: str) -> bytes:
             top = MARGIN_PX + heading_px + row * pitch
             sheet.paste(picture, (left, top))
     whole = io.BytesIO()
-    sheet.save(whole, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    sheet.save(whole, "JPEG", quality=QUALITY, subsampling=0)
     return whole.getvalue()
 
 
@@ -101,8 +101,9 @@ def _picture(tile: Tile, size_px: int) -> Image.Image:
         art = art.resize((art.width * step, art.height * step), Image.Resampling.NEAREST)
     elif scale != 1:
         shape = (max(1, round(art.width * scale)), max(1, round(art.height * scale)))
-        art = art.resize(shape, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    ground.paste(art, ((size_px - art.width) // 2, (size_px - art.height) // 2), art)
+        art = art.resize(shape, Image.Resampling.LANCZOS, reducing_gap=1.5)
+    corner = ((size_px - art.width) // 2, (size_px - art.height) // 2)
+    ground.paste(art, corner, art if art.mode == "RGBA" else None)
     return ground
 
 
@@ -111,7 +112,7 @@ def _opened(tile: Tile, size_px: int) -> Image.Image:
         if image.width * image.height > LARGEST_SOURCE_PX:
             raise ValueError("too many pixels")
         image.draft("RGB", (size_px, size_px))
-        return image.convert("RGBA")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def _blank(tile: Tile, size_px: int) -> Image.Image:

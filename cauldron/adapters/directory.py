@@ -9,38 +9,42 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from cauldron.domain.errors import CauldronError, Refused, StorageFull, Unavailable
 from cauldron.domain.export import WORK_FOLDER
-from cauldron.ports.exporting import Content, Entry, FileOut, Stored
+from cauldron.ports.exporting import Entry, FileOut, Stored
 
 R = TypeVar("R")
 
 CHUNK_BYTES = 1 << 20
-THREADS = 2
 LARGEST_LISTING = 4_000_000
 DEEPEST_FOLDER = 4
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}(/[A-Za-z0-9._-]{1,200}){0,3}")
+_NAME = re.compile(r"(\.?[A-Za-z0-9_-]{1,100}/)?[A-Za-z0-9._-]{1,200}")
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Directory:
     """An :class:`ExportTarget` (and source) over the folder ``root``.
 
-    ``durable=False`` skips the final flush to disk, for throw-away exports.
+    One thread reads and hashes, one writes: two writers in one folder cost the
+    kernel five times what they gain. ``durable=False`` skips the final flush to
+    disk, for throw-away exports.
     """
 
     def __init__(self, root: Path, *, durable: bool = True) -> None:
         self._root = root
         self._durable = durable
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="export")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="export-read")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="export-write")
         self._part = itertools.count()
-        self._folders: set[str] = set()
+        self._folders: dict[str, int] = {}  # open while an export is written; "" is the root, with the lock
 
     @property
     def place(self) -> str:
@@ -58,32 +62,34 @@ class Directory:
 
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
-        lock = await self._run(self._begin)
+        await self._run(self._begin, writes=True)
         try:
             yield
         finally:
-            os.close(lock)
+            await self._run(self._end, writes=True)
 
     async def ensure(self, files: Sequence[FileOut]) -> list[Stored]:
-        return await self._run(lambda: [self._ensure(file) for file in files])
+        wanted = await self._run(lambda: [_wanted(file) for file in files])
+        pairs = list(zip(files, wanted, strict=True))
+        return await self._run(lambda: [self._ensure(*pair) for pair in pairs], writes=True)
 
     async def remove(self, names: Sequence[str]) -> None:
-        await self._run(lambda: self._remove(names))
+        await self._run(lambda: self._remove(names), writes=True)
 
     async def sync(self) -> None:
         if self._durable:
             await self._run(os.sync)
 
-    async def _run(self, work: Callable[[], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, _translated(work, self._root))
+    async def _run(self, work: Callable[[], R], *, writes: bool = False) -> R:
+        pool = self._writer if writes else self._reader
+        return await asyncio.get_running_loop().run_in_executor(pool, _translated(work, self._root))
 
-    def _begin(self) -> int:
-        """Make the folder, take its lock, sweep half-written parts; the lock's descriptor."""
+    def _begin(self) -> None:
+        """Make the folder, take its lock, sweep half-written parts."""
         self._root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        lock = os.open(self._root, _FOLDER & ~os.O_NOFOLLOW)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._folders.clear()
             for part in self._root.glob(f"{WORK_FOLDER}/*.part"):
                 part.unlink()
         except BlockingIOError:
@@ -92,60 +98,71 @@ class Directory:
         except BaseException:
             os.close(lock)
             raise
-        return lock
+        self._folders = {"": lock}
 
-    def _ensure(self, file: FileOut) -> Stored:
-        path = self._place(file.name)
-        there = self._same(path, file)
-        if there is not None:
+    def _end(self) -> None:
+        """Let go of the folders, and with the root of its lock."""
+        while self._folders:
+            os.close(self._folders.popitem()[1])
+
+    def _ensure(self, file: FileOut, wanted: Stored | None) -> Stored:
+        """Write a file unless it is there; ``wanted`` is what it will be, when known before."""
+        folder, name = self._place(file.name)
+        there = self._there(folder, name, file=file, wanted=wanted)
+        if there is not None and there == wanted:
             return there
-        part = self._place(f"{WORK_FOLDER}/{os.getpid()}-{next(self._part)}.part")
+        parts, part = self._place(f"{WORK_FOLDER}/{os.getpid()}-{next(self._part)}.part")
         try:
-            digest, size_bytes = _write(part, file.content)
-            if file.sha256 not in (None, digest):
-                raise Refused(f"{file.name}: the stored content is damaged, it no longer matches its hash")
-            part.rename(path)
+            stored = _write(os.open(part, _CREATE, 0o666, dir_fd=parts), file)
+            if wanted is not None and stored.size_bytes != wanted.size_bytes:
+                raise Unavailable(f"{file.name}: its content changed while it was copied")
+            if there is not None and stored.sha256 == there.sha256:
+                os.unlink(part, dir_fd=parts)
+                return there
+            os.rename(part, name, src_dir_fd=parts, dst_dir_fd=folder)
         except BaseException:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part, dir_fd=parts)
             raise
-        return Stored(name=file.name, sha256=digest, size_bytes=size_bytes, written=True)
+        return replace(wanted or stored, written=True)
 
-    def _same(self, path: Path, file: FileOut) -> Stored | None:
-        """The file already there, when it has the content wanted."""
+    def _there(self, folder: int, name: str, *, file: FileOut, wanted: Stored | None) -> Stored | None:
+        """The file already there, when it may be the one wanted."""
         try:
-            found = path.lstat()
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
         if stat.S_ISDIR(found.st_mode):
             raise Refused(f"{file.name}: a folder is in the way")
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(found.st_mode) or (wanted and found.st_size != wanted.size_bytes):
             return None
-        wanted, size_bytes = _expected(file)
-        if found.st_size != size_bytes:
-            return None
-        stored = self._digest(file.name)
-        return stored if stored is not None and stored.sha256 == wanted else None
+        return self._digest(file.name)
 
-    def _place(self, name: str) -> Path:
-        """The path of ``name``, its folder made; refuses names and folders that lead elsewhere."""
-        if not _NAME.fullmatch(name) or any(part in (".", "..") for part in name.split("/")):
-            raise Refused(f"{name!a} is not a name for a file of an export")
-        folder, _, _ = name.rpartition("/")
-        if folder and folder not in self._folders:
-            parent = self._root / folder
-            parent.mkdir(parents=True, exist_ok=True)
-            if not stat.S_ISDIR(parent.lstat().st_mode):
-                raise Refused(f"{parent} is a link or a file, not a folder to write into")
-            self._folders.add(folder)
-        return self._root / name
+    def _place(self, path: str) -> tuple[int, str]:
+        """The open folder of ``path``, made if need be, and the name in it; no link is followed."""
+        folder, _, name = path.rpartition("/")
+        if not _NAME.fullmatch(path) or name in (".", ".."):
+            raise Refused(f"{path!a} is not a name for a file of an export")
+        if folder not in self._folders:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder, dir_fd=self._folders[""])
+            try:
+                self._folders[folder] = os.open(folder, _FOLDER, dir_fd=self._folders[""])
+            except OSError as error:
+                raise Refused(
+                    f"{self._root / folder} is no folder to write into: {error.strerror}"
+                ) from error
+        return self._folders[folder], name
 
     def _remove(self, names: Sequence[str]) -> None:
-        for path in map(self._place, names):
-            path.unlink(missing_ok=True)
-            if path.parent != self._root:
-                with contextlib.suppress(OSError):
-                    path.parent.rmdir()  # succeeds only when it is empty
-                    self._folders.discard(str(path.parent.relative_to(self._root)))
+        emptied = {path.rpartition("/")[0] for path in names} - {""}
+        for folder, name in map(self._place, names):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+        for path in emptied:
+            os.close(self._folders.pop(path))
+            with contextlib.suppress(OSError):
+                os.rmdir(path, dir_fd=self._folders[""])  # succeeds only when it is empty
 
     def _read(self, name: str, limit_bytes: int) -> bytes | None:
         with self._opened(name) as handle:
@@ -179,7 +196,7 @@ def _open_below(root: Path, name: str) -> int | None:
     *folders, last = name.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in (*folders, last)):
         return None
-    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    at = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
     try:
         for folder in folders:
             below = os.open(folder, _READ | os.O_DIRECTORY, dir_fd=at)
@@ -220,44 +237,64 @@ def _chunks(handle: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _pieces(content: Content) -> Iterable[bytes]:
-    if isinstance(content, bytes):
-        yield content
-    elif isinstance(content, Path):
-        handle = os.open(content, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield from _chunks(handle)
-        finally:
-            os.close(handle)
-    else:
-        yield from content()
-
-
-def _write(path: Path, content: Content) -> tuple[str, int]:
-    """Write a new file while hashing it; its hash and size in bytes."""
-    whole, size_bytes = hashlib.sha256(), 0
-    handle = os.open(path, _CREATE, 0o666)
-    try:
-        for chunk in _pieces(content):
-            whole.update(chunk)
-            size_bytes += len(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(handle, view) :]
-    finally:
-        os.close(handle)
-    return whole.hexdigest(), size_bytes
-
-
-def _expected(file: FileOut) -> tuple[str, int]:
-    """Hash and size in bytes of the content wanted."""
-    if isinstance(file.content, Path) and file.sha256 is not None:
-        return file.sha256, file.content.stat().st_size
+def _wanted(file: FileOut) -> Stored | None:
+    """What a file will be once written; None when that shows only while writing."""
+    if callable(file.content):
+        return None
     whole, size_bytes = hashlib.sha256(), 0
     for chunk in _pieces(file.content):
         whole.update(chunk)
         size_bytes += len(chunk)
-    return whole.hexdigest(), size_bytes
+    if file.sha256 not in (None, whole.hexdigest()):
+        raise Refused(f"{file.name}: the stored content is damaged, it no longer matches its hash")
+    return Stored(name=file.name, sha256=whole.hexdigest(), size_bytes=size_bytes)
+
+
+def _pieces(content: bytes | Path) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+        return
+    handle = os.open(content, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield from _chunks(handle)
+    finally:
+        os.close(handle)
+
+
+def _write(handle: int, file: FileOut) -> Stored:
+    """Write an open, new file and close it. Its hash is told only for what is made on the way."""
+    whole, size_bytes = hashlib.sha256(), 0
+    try:
+        if isinstance(file.content, Path):
+            return Stored(name=file.name, sha256="", size_bytes=_copy(file.content, handle))
+        for chunk in [file.content] if isinstance(file.content, bytes) else file.content():
+            whole.update(chunk)
+            size_bytes += len(chunk)
+            _write_all(handle, chunk)
+    finally:
+        os.close(handle)
+    return Stored(name=file.name, sha256=whole.hexdigest(), size_bytes=size_bytes)
+
+
+def _write_all(handle: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def _copy(source: Path, handle: int) -> int:
+    """Copy a file inside the kernel where it can (on some file systems without moving data); bytes copied."""
+    origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size_bytes = left = os.fstat(origin).st_size
+        with contextlib.suppress(OSError, AttributeError):
+            while left and (copied := os.copy_file_range(origin, handle, left)):
+                left -= copied
+        for chunk in _chunks(origin) if left else ():
+            _write_all(handle, chunk)
+        return os.fstat(handle).st_size if left else size_bytes
+    finally:
+        os.close(origin)
 
 
 def _translated(work: Callable[[], R], root: Path) -> Callable[[], R]:

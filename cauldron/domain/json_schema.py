@@ -24,6 +24,7 @@ _TYPES: dict[str, Check] = {
     ),
 }
 _SILENT = {"$schema", "$id", "$defs", "title", "description", "examples"}
+_OF_OBJECTS = {"required", "properties", "additionalProperties"}
 
 
 def compile_schema(schema: Schema, *, root: Schema | None = None) -> Check:
@@ -36,9 +37,21 @@ def compile_schema(schema: Schema, *, root: Schema | None = None) -> Check:
     checks = [
         _KEYWORDS[keyword](schema, whole)
         for keyword in schema
-        if keyword not in _SILENT and _covered(keyword)
+        if keyword not in _SILENT and keyword not in _OF_OBJECTS and _covered(keyword)
     ]
-    return lambda value: all(check(value) for check in checks)
+    if not _OF_OBJECTS.isdisjoint(schema):
+        checks.append(_object(schema, whole))
+    return checks[0] if len(checks) == 1 else _all_of(tuple(checks))
+
+
+def _all_of(checks: tuple[Check, ...]) -> Check:
+    def check(value: Any) -> bool:
+        for each in checks:  # noqa: SIM110 - a generator would double the time
+            if not each(value):
+                return False
+        return True
+
+    return check
 
 
 def _covered(keyword: str) -> bool:
@@ -50,7 +63,7 @@ def _covered(keyword: str) -> bool:
 def _type(schema: Schema, root: Schema) -> Check:
     names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     tests = [_TYPES[name] for name in names]
-    return tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
+    return tests[0] if len(tests) == 1 else _one_of(tuple(tests))
 
 
 def _ref(schema: Schema, root: Schema) -> Check:
@@ -62,35 +75,45 @@ def _ref(schema: Schema, root: Schema) -> Check:
 
 def _any_of(schema: Schema, root: Schema) -> Check:
     branches = [compile_schema(branch, root=root) for branch in schema["anyOf"]]
-    return lambda value: any(branch(value) for branch in branches)
+    return _one_of(tuple(branches))
 
 
-def _required(schema: Schema, root: Schema) -> Check:
-    names = tuple(schema["required"])
-    return lambda value: not isinstance(value, dict) or all(name in value for name in names)
-
-
-def _properties(schema: Schema, root: Schema) -> Check:
-    checks = {name: compile_schema(part, root=root) for name, part in schema["properties"].items()}
-
+def _one_of(checks: tuple[Check, ...]) -> Check:
     def check(value: Any) -> bool:
-        return not isinstance(value, dict) or all(
-            checks[name](part) for name, part in value.items() if name in checks
-        )
+        for each in checks:  # noqa: SIM110 - a generator would double the time
+            if each(value):
+                return True
+        return False
 
     return check
 
 
-def _additional(schema: Schema, root: Schema) -> Check:
-    known = frozenset(schema.get("properties", {}))
-    if schema["additionalProperties"] is not False:
+def _object(schema: Schema, root: Schema) -> Check:
+    """The keywords about members, in one pass over them."""
+    required = tuple(schema.get("required", ()))
+    members = {name: compile_schema(part, root=root) for name, part in schema.get("properties", {}).items()}
+    if schema.get("additionalProperties", False) is not False:
         raise ValueError("additionalProperties is covered only as false")
-    return lambda value: not isinstance(value, dict) or known.issuperset(value)
+    closed = "additionalProperties" in schema
+
+    def check(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return True
+        for name in required:
+            if name not in value:
+                return False
+        for name, part in value.items():
+            fits = members.get(name)
+            if closed if fits is None else not fits(part):
+                return False
+        return True
+
+    return check
 
 
 def _items(schema: Schema, root: Schema) -> Check:
     each = compile_schema(schema["items"], root=root)
-    return lambda value: not isinstance(value, list) or all(each(item) for item in value)
+    return lambda value: not isinstance(value, list) or all(map(each, value))
 
 
 def _pattern(schema: Schema, root: Schema) -> Check:
@@ -117,9 +140,6 @@ _KEYWORDS: dict[str, Callable[[Schema, Schema], Check]] = {
     "type": _type,
     "$ref": _ref,
     "anyOf": _any_of,
-    "required": _required,
-    "properties": _properties,
-    "additionalProperties": _additional,
     "items": _items,
     "pattern": _pattern,
     "enum": _members,

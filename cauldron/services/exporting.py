@@ -35,8 +35,8 @@ from cauldron.services.formats import format_named
 from cauldron.services.reporting import render_report
 
 WINDOW = 64  # pieces written by one call to the target
-IN_FLIGHT = 3  # windows on their way at once
-MOST_TILES = 256  # pictures on a contact sheet
+IN_FLIGHT = 4  # windows on their way at once
+MOST_TILES, SAMPLE_TILES = 256, 96  # pictures on a contact sheet: all of them, else a sample
 STATE = f"{WORK_FOLDER}/state"
 LARGEST_MANIFEST_BYTES = 1 << 30
 
@@ -313,8 +313,8 @@ def _contract(job: _Export) -> Mapping[str, Any]:
 async def _draw(job: _Export, *, blobs: BlobStore, sheet: SheetRenderer) -> bytes:
     """The contact sheet: every piece, or an even sample of a large collection."""
     count = len(job.pieces)
-    step = max(1.0, count / MOST_TILES)
-    chosen = [job.pieces[int(i * step)] for i in range(min(count, MOST_TILES))]
+    shown = count if count <= MOST_TILES else SAMPLE_TILES
+    chosen = [job.pieces[place * count // shown] for place in range(shown)]
     tiles = [
         Tile(
             path=await blobs.local_path(digest_of(piece.media[0])),
@@ -323,9 +323,10 @@ async def _draw(job: _Export, *, blobs: BlobStore, sheet: SheetRenderer) -> byte
         )
         for piece in chosen
     ]
-    shown = f"{count:,} pieces" if len(tiles) == count else f"{len(tiles)} of {count:,} pieces, evenly spaced"
+    sample = f"{shown} of {count:,} pieces, evenly spaced"
+    caption = sample if shown < count else f"{count:,} piece{'s' if count > 1 else ''}"
     partial = f"partial export of {job.spec.supply:,} · " if job.spec.partial else ""
-    return await sheet.render(tiles, title=job.spec.name, caption=partial + shown)
+    return await sheet.render(tiles, title=job.spec.name, caption=partial + caption)
 
 
 async def _write_summary(job: _Export, *, target: ExportTarget, proved: Proved, sheet: bytes) -> list[Stored]:
