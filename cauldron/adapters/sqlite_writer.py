@@ -180,9 +180,10 @@ class Writer:
         self._inbox: queue.SimpleQueue[Request | _Stop | _Wake] = queue.SimpleQueue()
         self._held: Request | _Stop | None = None  # taken, but left for the next group
         self._watched = False
-        self._seen_version = self._polled_at = 0.0
+        self._polled_at = 0.0
         self.turnstile = Turnstile(path)
         self._db = connect(path, synchronous=synchronous)
+        self._seen_version = self._data_version()  # before any watch, so that none misses a commit
         self._thread = threading.Thread(target=self._run, name=f"sqlite-writer-{path.name}", daemon=True)
 
     @property
@@ -313,12 +314,17 @@ class Writer:
             return
         self._polled_at = now
         try:
-            (version,) = self._db.execute("PRAGMA data_version").fetchone()
+            version = self._data_version()
         except sqlite3.Error:
             return  # the next write or read reports it
         if version != self._seen_version:
             self._seen_version = version
             self._call(self._foreign)
+
+    def _data_version(self) -> int:
+        """Changes when another connection has committed, of this process or another."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -765,7 +765,7 @@ def test_close_finishes_what_was_accepted_and_ends_watches(engine, run):
         await store.close()
         assert await asyncio.gather(*writes) == [[None]] * 100
         assert len(await other.find("jobs", {})) == 100
-        with pytest.raises(RuntimeError):  # StopAsyncIteration inside a coroutine
+        with pytest.raises(StopAsyncIteration):
             await watch
 
     run(story())
