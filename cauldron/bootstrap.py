@@ -45,7 +45,7 @@ from cauldron.services.sweeping import Sweeper
 from cauldron.services.tools import ToolRegistry
 from cauldron.services.working import Worker, WorkerOptions
 
-COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, fold_commits)
+COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 
 
 def clock() -> int:

@@ -33,7 +33,7 @@ class Streams:
                 its details names them.
         """
         try:
-            await self.store.commit([Insert(self.table, commit)])
+            await self.store.commit([Insert(self.table, codec.pack(commit))])
         except Duplicate:
             known = await self.known_keys(commit["cmds"])
             if known:
@@ -51,15 +51,18 @@ class Streams:
     async def find_command(self, key: str) -> Commit | None:
         """The commit that carried out the command with this key."""
         found = await self.store.find(self.table, {"cmds": key}, limit=1)
-        return codec.upcast(found[0]) if found else None
+        return codec.upcast(codec.unpack(found[0])) if found else None
 
-    async def read(self, stream: str, *, after: int = 0) -> AsyncIterator[list[Commit]]:
-        """Pages of commits of a stream with ``seq`` past ``after``, in order."""
+    async def read(self, stream: str, *, after: int = 0, whole: bool = True) -> AsyncIterator[list[Commit]]:
+        """Pages of commits of a stream with ``seq`` past ``after``, in order.
+
+        Without ``whole`` their events lack the detail that folding never looks at.
+        """
         while True:
             where = {"stream": stream, "seq": Compare(">", after)}
             page = await self.store.find(self.table, where, order=("seq",), limit=PAGE)
             if page:
-                yield [codec.upcast(commit) for commit in page]
+                yield [codec.upcast(codec.unpack(commit) if whole else commit) for commit in page]
                 after = page[-1]["seq"]
             if len(page) < PAGE:
                 return

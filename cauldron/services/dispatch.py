@@ -39,6 +39,7 @@ class Decider(Generic[S]):
     initial: Callable[[], S]
     decide: Callable[[S, Any], list[Event]]
     evolve: Callable[..., None]  # (state, event, *, ts)
+    whole: bool = True  # False: ``evolve`` and ``fold`` never look at codec.DETAIL
     fold: Callable[[S, list[Commit]], int] | None = None  # whole pages at once; returns the last seq
 
 
@@ -199,7 +200,7 @@ class Dispatcher(Generic[S]):
 
     async def _refresh(self, stream: str, folded: Folded[S]) -> None:
         evolve, fold = self._decider.evolve, self._decider.fold
-        async for page in self.streams.read(stream, after=folded.seq):
+        async for page in self.streams.read(stream, after=folded.seq, whole=self._decider.whole):
             if fold is not None:
                 folded.seq = fold(folded.state, page)
                 continue

@@ -57,7 +57,7 @@ class Rebuilding:
         stream = stream_of(cook_id)
         cook, seq = Cook(), 0
         reviews: dict[int, dict[str, Any]] = {}
-        async for page in self.streams.read(stream):
+        async for page in self.streams.read(stream, whole=False):
             seq = fold_commits(cook, page)
             _note_reviews(page, reviews)
         if not seq:

@@ -21,12 +21,20 @@ def import_example(*, places: tuple[Path, ...] = ()) -> Imported:
     Raises:
         NotFound: this installation came without the example.
     """
+    return _example(example_folder(EXAMPLE, places=places))
+
+
+def example_folder(name: str, *, places: tuple[Path, ...] = ()) -> Path:
+    """The folder of a bundled example, in ``places`` or else beside the package or in the checkout.
+
+    Raises:
+        NotFound: this installation came without it.
+    """
     package = Path(cauldron.__file__).parent
     for place in places or (package / "examples", package.parent / "examples"):
-        folder = place / EXAMPLE
-        if (folder / DOCUMENT).is_file():
-            return _example(folder)
-    raise NotFound(f"the example {EXAMPLE} is not part of this installation; it is in the source repository")
+        if (place / name / DOCUMENT).is_file():
+            return place / name
+    raise NotFound(f"the example {name} is not part of this installation; it is in the source repository")
 
 
 def _example(folder: Path) -> Imported:
