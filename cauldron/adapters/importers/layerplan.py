@@ -146,9 +146,9 @@ def _sublayers(settings: Settings) -> list[tuple[str, Sublayer]]:
 
 def _style(settings: Settings, inherited: Style) -> Style:
     style = inherited
-    if settings.has("blend"):
-        mode = settings.text("blend")
-        style = replace(style, blend=blend_mode(mode, settings, key="blend")) if mode else style
+    mode = settings.text("blend")
+    if mode:
+        style = replace(style, blend=blend_mode(mode, settings, key="blend"))
     opacity = settings.number("opacity")
     if opacity is not None and not 0 <= opacity <= 1:
         settings.note("opacity", f"must be from 0 to 1, not {opacity}; 1 is used")

@@ -11,7 +11,7 @@ from cauldron.adapters.importers.findings import Imported, Notes, combinations, 
 from cauldron.adapters.importers.names import clean, slug
 from cauldron.adapters.importers.projectsettings import template
 from cauldron.adapters.importers.settings import Settings
-from cauldron.adapters.importers.settling import settle
+from cauldron.adapters.importers.settling import settle, usable_supply
 from cauldron.adapters.importers.traitrules import RuleBook
 from cauldron.domain.errors import Invalid, InvalidMany, NotFound, Problem
 from cauldron.domain.strict_yaml import read_document
@@ -80,6 +80,7 @@ class _Import:
         document = self._document(drawing, rules=self._rules(drawing, clashes, replaced))
         self.config.finish()
         settle(document, self.notes)
+        document["supply"] = usable_supply(document, at_most=document["supply"])
         return imported(document, self.notes, copies=self.locations.copies)
 
     def _layer(self, settings: Settings) -> None:

@@ -104,6 +104,8 @@ class Settings:
     def _typed(self, key: str, kind: str, wanted: Any) -> Any:
         value = self.raw(key)
         if value is None:
+            if key in self._values:
+                self.note(key, "is null or undefined, so it has no effect")
             return None
         ok = isinstance(value, wanted) and (kind == "flag" or not isinstance(value, bool))
         if ok and not (isinstance(value, float) and not math.isfinite(value)):

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cauldron.adapters.importers.findings import Notes, all_categories
-from cauldron.domain.collection import check_collection
+from cauldron.domain.collection import Collection, check_collection, parse_collection
+from cauldron.domain.errors import Infeasible
+from cauldron.domain.planning import make_plan
 
 MAX_ROUNDS = 50
 
@@ -25,6 +27,31 @@ def settle(document: dict[str, Any], notes: Notes) -> None:
             _rename(document, problem.path.removesuffix(".label"), notes)
     for problem in check_collection(document):
         notes.add(f"in the collection made of it: {problem.path}", problem.message)
+
+
+def usable_supply(document: dict[str, Any], *, at_most: int) -> int:
+    """The largest supply up to ``at_most`` that the document's rules leave room for; at least 1.
+
+    Cost: one plan where ``at_most`` is possible, else about log₂ of it.
+    """
+    if check_collection(document):
+        return at_most
+    collection = parse_collection(document)
+    if _can_plan(collection, at_most):
+        return at_most
+    low, high = 1, at_most  # low is taken for possible, high is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _can_plan(collection, middle) else (low, middle)
+    return low
+
+
+def _can_plan(collection: Collection, supply: int) -> bool:
+    try:
+        make_plan(collection, supply=supply)
+    except Infeasible:
+        return False
+    return True
 
 
 def _revive(category: Mapping[str, Any], notes: Notes) -> None:

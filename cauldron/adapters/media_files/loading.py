@@ -33,6 +33,7 @@ class _Wanted:
     path: Path
     as_image: bool
     places: list[str] = field(default_factory=list)
+    facts: Facts | None = None
     ref: MediaRef | None = None
 
 
@@ -62,40 +63,44 @@ async def load(
     finder = _Finder(base=base.resolve())
     finder.collection(document)
     wanted = list(finder.files.values())
-    finder.problems += await _store(wanted, blobs=blobs, progress=progress)
+    finder.problems += await _check(wanted)
     if finder.problems:
         raise InvalidMany(sorted(finder.problems, key=lambda p: natural(p.path)))
+    await _store(wanted, blobs=blobs, progress=progress or (lambda done, total: None))
     return _Filler(finder).collection(document)
 
 
-async def _store(wanted: list[_Wanted], *, blobs: BlobStore, progress: Progress | None) -> list[Problem]:
-    """Check every file; store them all if all are good."""
+async def _check(wanted: list[_Wanted]) -> list[Problem]:
+    """Look at every file; what is wrong with them, at every place that names them."""
     slots = asyncio.Semaphore(AT_ONCE)
-    facts: dict[Path, Facts] = {}
-    done = 0
 
     async def check(entry: _Wanted) -> list[Problem]:
         async with slots:
             look = inspect_image if entry.as_image else inspect_file
             try:
-                facts[entry.path] = await asyncio.to_thread(look, entry.path)
+                entry.facts = await asyncio.to_thread(look, entry.path)
             except MediaProblem as problem:
                 return [Problem(path=p, code=problem.code, message=str(problem)) for p in entry.places]
         return []
+
+    return [problem for found in await asyncio.gather(*map(check, wanted)) for problem in found]
+
+
+async def _store(wanted: list[_Wanted], *, blobs: BlobStore, progress: Progress) -> None:
+    """Store every file and note its reference; files that lead to one another count once."""
+    slots = asyncio.Semaphore(AT_ONCE)
+    done = 0
 
     async def store(entry: _Wanted) -> None:
         nonlocal done
         async with slots:
             digest = await blobs.put_file(entry.path)
-        entry.ref = facts[entry.path].reference(digest, name=entry.path.name)
+        if entry.facts is not None:
+            entry.ref = entry.facts.reference(digest, name=entry.path.name)
         done += 1
-        if progress is not None:
-            progress(done, len(wanted))
+        progress(done, len(wanted))
 
-    problems = [problem for found in await asyncio.gather(*map(check, wanted)) for problem in found]
-    if not problems:
-        await asyncio.gather(*map(store, wanted))
-    return problems
+    await asyncio.gather(*map(store, wanted))
 
 
 class _Walk:

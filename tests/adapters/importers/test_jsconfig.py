@@ -282,7 +282,8 @@ TOKENS = [
     *"{}[]();,.=+-*/!?:<>&|`'\"$\\@#\n 1a",
     "=>", "...", "const ", "let ", "export ", "module.exports", "function ", "async ", "class ", "${", "//",
     "/*", "*/", "?.", "=", "==", "if", "else ", "for", "return ", "import ", "require", "default ",
-    "from ", "new ",    "'x'", "0x", "1e", "_", "\u2028", "\ud800", "MODE", "typeof ", "void ", "in ", "&&", "??",
+    "from ", "new ",
+    "'x'", "0x", "1e", "_", "\u2028", "\ud800", "MODE", "typeof ", "void ", "in ", "&&", "??",
 ]  # fmt: skip
 
 
