@@ -68,33 +68,32 @@ def open_rarity(traits: Sequence[Mapping[str, TraitValue]], *, trait_count: bool
 
 def _columns(traits: Sequence[Mapping[str, TraitValue]], *, trait_count: bool) -> list[_Ints]:
     """One array per scored trait, by name: the code of each piece's value, −1 for none."""
-    raw_names: dict[str, None] = {}
+    names: dict[str, None] = {}
     for piece in traits:
-        raw_names.update(dict.fromkeys(piece))
+        names.update(dict.fromkeys(piece))
+    if len({_normal(name) for name in names}) < len(names):  # one trait spelt in several ways
+        spelt = [{_normal(name): value for name, value in piece.items()} for piece in traits]
+        return _columns(spelt, trait_count=trait_count)
     totals = np.zeros(len(traits), dtype=np.int64)
-    by_name: dict[str, list[list[TraitValue | None]]] = {}
-    for raw in raw_names:
-        values = [piece.get(raw) for piece in traits]
+    by_name: dict[str, list[TraitValue | None]] = {}
+    for name in names:
+        values = [piece.get(name) for piece in traits]
         totals += _present(values)
-        by_name.setdefault(_normal(raw), []).append(values)
-    if trait_count and raw_names:
-        by_name[TRAIT_COUNT] = [[str(total) for total in totals.tolist()]]
+        by_name[_normal(name)] = values
+    if trait_count and names:
+        by_name[TRAIT_COUNT] = [str(total) for total in totals.tolist()]
     encoded = (_encode(by_name[name]) for name in sorted(by_name))
-    return [codes for codes in encoded if codes.size and codes.max() >= 0]
+    return [codes for codes in encoded if codes.max() >= 0]
 
 
-def _encode(spellings: list[list[TraitValue | None]]) -> _Ints:
-    """Value codes of one trait whose name may be spelt in several ways; the later wins."""
+def _encode(values: list[TraitValue | None]) -> _Ints:
+    """Value codes of one trait, −1 where a piece has no text for it."""
     code_of: dict[str, int] = {}
-    codes = np.full(len(spellings[0]), -1, dtype=np.int64)
-    for values in spellings:
-        seen = {
-            value: code_of.setdefault(_normal(value), len(code_of)) if isinstance(value, str) else -1
-            for value in dict.fromkeys(values)
-        }
-        these = np.fromiter((seen[value] for value in values), dtype=np.int64, count=len(values))
-        codes = np.where(these >= 0, these, codes)
-    return codes
+    seen = {
+        value: code_of.setdefault(_normal(value), len(code_of)) if isinstance(value, str) else -1
+        for value in dict.fromkeys(values)
+    }
+    return np.fromiter((seen[value] for value in values), dtype=np.int64, count=len(values))
 
 
 def _present(values: list[TraitValue | None]) -> _Ints:
