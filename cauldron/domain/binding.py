@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cauldron.domain.collection import Collection
-from cauldron.domain.collection import check_placeholders as check_placeholders
+from cauldron.domain.collection import Collection, check_placeholders
 from cauldron.domain.media import is_media
 from cauldron.domain.placeholders import category_of, render, whole
 from cauldron.domain.plan import Selection
+
+__all__ = ["check_placeholders", "fill_text", "resolve_inputs"]
 
 MEDIA_KEY = "image"  # an object whose picture is missing is no layer at all
 DROPPED: Any = object()

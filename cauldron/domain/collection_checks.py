@@ -128,9 +128,7 @@ def check_sub_collections(
         yield Problem(path="subCollections", code="sizes_do_not_add_up", message=message)
 
 
-def _check_limit(
-    category: str, choices: Sequence[Choice], names: Names, *, path: str
-) -> Iterator[Problem]:
+def _check_limit(category: str, choices: Sequence[Choice], names: Names, *, path: str) -> Iterator[Problem]:
     if (sentence := names.category_problem(category)) is not None:
         yield Problem(path=path, code="unknown_category", message=sentence)
         return
@@ -154,9 +152,7 @@ def _check_share(category: str, names: Names, *, path: str) -> Iterator[Problem]
         yield Problem(path=path, code="not_in_rules", message="a seed is there for every piece")
 
 
-def _check_weights(
-    category: str, choices: Sequence[Choice], names: Names, *, path: str
-) -> Iterator[Problem]:
+def _check_weights(category: str, choices: Sequence[Choice], names: Names, *, path: str) -> Iterator[Problem]:
     found = names.categories.get(category)
     for option in _counted(found):
         if option in choices:

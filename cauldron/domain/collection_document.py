@@ -9,9 +9,7 @@ from cauldron.domain.rules import Rule
 from cauldron.domain.traits import Category, Option
 
 
-def describe(
-    generator: Generator, categories: Sequence[Category], rules: Sequence[Rule]
-) -> dict[str, Any]:
+def describe(generator: Generator, categories: Sequence[Category], rules: Sequence[Rule]) -> dict[str, Any]:
     """``generator``, ``categories`` and ``rules`` as the document writes them."""
     ref = generator.ref if isinstance(generator.ref, str) else dict(generator.ref)
     made_by: dict[str, Any] = {generator.kind: ref, "inputs": dict(generator.inputs)}

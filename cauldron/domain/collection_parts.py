@@ -12,7 +12,7 @@ from cauldron.domain.trait_reading import MAX_WEIGHT, Reader, report_doubles
 from cauldron.domain.traits import TraitValue
 
 MAX_ONE_OF_ONES, MAX_SUB_COLLECTIONS = 10_000, 100
-TOKEN_NAME = "{{collection}} #{{number}}"
+DEFAULT_NAME = "{{collection}} #{{number}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class SubCollection:
 class TokenText:
     """Templates of the metadata of every piece."""
 
-    name: str = TOKEN_NAME
+    name: str = DEFAULT_NAME
     description: str = ""
     external_url: str = ""
     base_uri: str = ""  # prefix of image addresses
@@ -179,7 +179,7 @@ def read_token_text(fields: Reader, problems: list[Problem]) -> TokenText:
     raw = fields.take("metadata")
     part = Reader({} if raw is MISSING else raw, fields.at("metadata"), problems)
     text = TokenText(
-        name=part.text("name", default=TOKEN_NAME, longest=500),
+        name=part.text("name", default=DEFAULT_NAME, longest=500),
         description=part.text("description", longest=10_000),
         external_url=part.text("externalUrl", longest=2_000),
         base_uri=part.text("baseUri", longest=2_000),

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-
 from cauldron.domain.elimination import Network, TooWide
 from cauldron.domain.flows import largest_flow
 from cauldron.domain.quotas import Demand
@@ -191,7 +190,9 @@ class _Group:
 def _room(table: Any, a: _Group, b: _Group) -> int:
     """Valid pieces with an option of each group."""
     return sum(
-        int(table[i, j]) * count_a * count_b for i, count_a in a.members.items() for j, count_b in b.members.items()
+        int(table[i, j]) * count_a * count_b
+        for i, count_a in a.members.items()
+        for j, count_b in b.members.items()
     )
 
 
@@ -229,5 +230,3 @@ def first_conflict(conflicts: Conflicts) -> tuple[Test, list[Item]] | None:
         except TooWide:
             continue
     return None
-
-

@@ -1,6 +1,8 @@
 """How many different pieces a collection admits: exactly where possible, else an estimate that says so."""
 
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from cauldron.domain.boxes import build_space
 from cauldron.domain.collection import Collection
 from cauldron.domain.elimination import Network, TooWide
 from cauldron.domain.rows import Checker, Generator, sizes_of, stream
-from cauldron.domain.space import Mask, Rows, Space
+from cauldron.domain.space import Floats, Mask, Rows, Space
 
 SAMPLES = 200_000
 BATCH = 50_000
@@ -47,25 +49,25 @@ def _estimate(space: Space) -> int:
     """Mean over random pieces of (is valid / chance of the piece). Source: Knuth, 1975."""
     random = stream("count")
     checker = Checker(space.boxes, sizes_of(space))
-    total = 0.0
+    total = Decimal(0)
     for _ in range(0, SAMPLES, BATCH):
         rows, logs = _random_rows(space, random)
         valid = _extendable(space, rows, checker=checker, random=random)
         if valid.any():
             top = float(logs[valid].max())
-            total += float(np.exp(logs[valid] - top).sum()) * np.exp(min(top, 700.0))
-    return round(total / SAMPLES)
+            total += Decimal(float(np.exp(logs[valid] - top).sum())) * Decimal(top).exp()
+    return int(total / SAMPLES)
 
 
-def _random_rows(space: Space, random: Generator) -> tuple[Rows, np.ndarray]:
+def _random_rows(space: Space, random: Generator) -> tuple[Rows, Floats]:
     """Pieces drawn evenly category by category, and the logarithm of 1 / their chance."""
     rows = np.zeros((len(space.columns), BATCH), dtype=np.int32)
     logs = np.zeros(BATCH)
     for index in space.core:
         applies = _draw_evenly(space, index, rows, random)
         if space.columns[index].unique:
-            options = np.count_nonzero(space.columns[index].alive) - (space.columns[index].absent >= 0)
-            logs += np.where(applies, np.log(max(1, options)), 0.0)
+            options = int(space.columns[index].alive.sum()) - (space.columns[index].absent >= 0)
+            logs += np.where(applies, math.log(max(1, options)), 0.0)
     return rows, logs
 
 

@@ -23,7 +23,7 @@ SAFE_TOTAL = 2**62  # sums below stay exact in 64-bit integers
 Table = npt.NDArray[Any]  # int64, or Python integers where the total may pass 2^62
 
 
-class TooWide(Exception):  # noqa: N818 - an answer to the caller, not an error of anybody's
+class TooWide(Exception):
     """Eliminating would need a table beyond the limit."""
 
 
@@ -142,15 +142,16 @@ class Network:
         table = self._product(near, scope)
         axis = scope.index(column)
         if exists:
-            table = (table > 0).any(axis=axis).astype(np.int64)
+            table = np.asarray((table > 0).any(axis=axis)).astype(np.int64)
         else:
             shape = [-1 if c == column else 1 for c in scope]
-            table = (table * self.members[column].astype(self.exact_type).reshape(shape)).sum(axis=axis)
-        return [*rest, Factor(scope[:axis] + scope[axis + 1 :], np.asarray(table))]
+            many = self.members[column].astype(self.exact_type).reshape(shape)
+            table = np.asarray((table * many).sum(axis=axis))
+        return [*rest, Factor(scope[:axis] + scope[axis + 1 :], table)]
 
     def _product(self, factors: Sequence[Factor], scope: tuple[int, ...]) -> Table:
         shape = tuple(len(self.members[c]) for c in scope)
-        limit = MAX_CELLS if self.exact_type != object else MAX_OBJECT_CELLS
+        limit = MAX_CELLS if self.exact_type.kind != "O" else MAX_OBJECT_CELLS
         if np.prod(shape, dtype=float) > limit:
             raise TooWide
         start: Table = np.ones(shape, dtype=self.exact_type)

@@ -20,7 +20,7 @@ MAX_VISITED = 8 * 10**7
 MAX_LOOSE = 4096  # combinations of columns that are not compared, per piece
 
 
-class TooLarge(Exception):  # noqa: N818 - an answer to the caller, not an error of anybody's
+class TooLarge(Exception):
     """The space has too many cells to walk through."""
 
 
@@ -154,7 +154,9 @@ class Walker:
         logs = partial.logs[:, None] + self._logs(column)
         kept = self._allowed(partial, column, depth)
         later = self._later(depth)
-        live = {c: np.broadcast_to(values[:, None], shape) for c, values in partial.live.items() if c in later}
+        live = {
+            c: np.broadcast_to(values[:, None], shape) for c, values in partial.live.items() if c in later
+        }
         if column in later:
             live[column] = np.broadcast_to(options, shape)
         if kept is None:

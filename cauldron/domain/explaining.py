@@ -95,7 +95,9 @@ def _count_sentence(
     room = conflicts.room_of(column, option, items) if alone else count
     if room < count:
         verb = "combination carries" if room == 1 else "combinations carry"
-        sentence += f", but only {room:,} valid {verb} it" if room else ", but no valid combination carries it"
+        sentence += (
+            f", but only {room:,} valid {verb} it" if room else ", but no valid combination carries it"
+        )
     return sentence
 
 

@@ -40,8 +40,9 @@ def fill(space: Space, demand: Demand, *, forbidden: Codes, coder: Coder, seed: 
         if _has_strata(space, exact, coder):
             rows = _in_strata(space, demand, exact[0], coder=coder, random=random, forbidden=forbidden)
             return arranged(_shuffled(rows, random), space)
-        if (rows := _all_but(space, demand, coder=coder, random=random, forbidden=forbidden)) is not None:
-            return arranged(_shuffled(rows, random), space)
+        most = _all_but(space, demand, coder=coder, random=random, forbidden=forbidden)
+        if most is not None:
+            return arranged(_shuffled(most, random), space)
     except TooLarge:
         pass
     return repaired(space, demand, forbidden=forbidden, coder=coder, random=stream("repair", seed))
@@ -199,9 +200,7 @@ def _with_uncompared(space: Space, demand: Demand, rows: Rows, *, random: Genera
 def repaired(space: Space, demand: Demand, *, forbidden: Codes, coder: Coder, random: Generator) -> Rows:
     """Seeded permutations, then crossover repair. Raises Shortfall when rows stay bad."""
     rows = first_rows(space, demand, random=random)
-    repair = Repair(
-        space=space, demand=demand, coder=coder, rows=rows, random=random, forbidden=forbidden
-    )
+    repair = Repair(space=space, demand=demand, coder=coder, rows=rows, random=random, forbidden=forbidden)
     if repair.run():
         raise Shortfall
     return repair.rows

@@ -158,9 +158,7 @@ def _sub_sizes(space: Space, plan: Plan) -> tuple[tuple[str, int], ...]:
         return ()
     held = plan.rows[:, space.sub]
     sizes = np.bincount(held[held >= 0], minlength=len(space.sub_sizes)).tolist()
-    return tuple(
-        (sub.name, size) for sub, size in zip(plan.collection.sub_collections, sizes, strict=True)
-    )
+    return tuple((sub.name, size) for sub, size in zip(plan.collection.sub_collections, sizes, strict=True))
 
 
 def _rarity(plan: Plan) -> RarityForecast:

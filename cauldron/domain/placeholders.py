@@ -92,7 +92,9 @@ def check_text(
     problems = []
     for match in (TRAIT if fields is None else TOKEN).finditer(text):
         if match["open"]:
-            message = f"has {match['open']} without its end; write \\{match['open']} for the brackets themselves"
+            message = (
+                f"has {match['open']} without its end; write \\{match['open']} for the brackets themselves"
+            )
             problems.append(Problem(path=path, code="unclosed_placeholder", message=message))
     for piece in pieces_of(text, with_fields=fields is not None):
         if isinstance(piece, Trait) and piece.name not in ROW_NAMES:

@@ -139,12 +139,13 @@ class Plan:
     def counts(self) -> dict[str, dict[str | None, int]]:
         """Per category how many pieces have each option (None: none), one-of-ones included.
 
-        Options nobody has are there with 0, numbers of ranges are not.
+        Options nobody has are there with 0, numbers of ranges are not; ranges whose
+        numbers are unique across the collection are left out.
         """
         result: dict[str, dict[str | None, int]] = {}
         for index, name in enumerate(self.columns):
             texts = self._texts[index]
-            if texts is None:
+            if texts is None or texts.category.is_serial:
                 continue
             category = texts.category
             counts: dict[str | None, int] = {option.name: 0 for option in category.choices}

@@ -55,7 +55,7 @@ def largest_remainder(targets: Floats, *, total: int, least: Counts | None = Non
     missing = total - int(result.sum())
     order = np.argsort(-(np.where(pinned | (targets <= 0), -1.0, scaled - result)), kind="stable")
     if missing < 0:  # rounding noise in ``scaled``
-        result[np.argsort(scaled - result, kind="stable")[: -missing]] -= 1
+        result[np.argsort(scaled - result, kind="stable")[:-missing]] -= 1
         return result
     result[order[:missing]] += 1
     return result
@@ -186,7 +186,9 @@ class _Planner:
         where = "there are"
         if column.parent >= 0:
             where = f"{option_name(self.space, column.parent, column.host)} appears on"
-        reason = f"the counts of {column.name} ({names}) add up to {int(counts.sum())}, but {where} {total} pieces"
+        reason = (
+            f"the counts of {column.name} ({names}) add up to {int(counts.sum())}, but {where} {total} pieces"
+        )
         category = self._category(column)
         if column.none >= 0 and column.none not in given and category.none:
             reason += f", {category.none:g} of them without one"

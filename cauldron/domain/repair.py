@@ -64,6 +64,7 @@ class Repair:
     forbidden: Codes
     frozen: Mask | None = None
     fixed: frozenset[int] = frozenset()  # columns that are never touched
+    alone: int = 0  # rounds in which bad rows are only drawn anew, before others exchange with them
     checker: Checker = field(init=False)
     codes: Codes = field(init=False)
     good: Mask = field(init=False)
@@ -107,7 +108,7 @@ class Repair:
             if not len(bad):
                 return 0
             several = self._several(bad)
-            if self.free and turn % 2 == 0:
+            if self.free and (turn % 2 == 0 or turn < self.alone):
                 self._apply(self._redrawn(several, turn), None)
             else:
                 self._apply(*self._crossed(several))

@@ -153,6 +153,7 @@ class _Task:
             random=self.random,
             forbidden=self.forbidden,
             frozen=self.frozen,
+            alone=20,
         )
         left = repair.run(rounds=ROUNDS)
         if left:

@@ -114,7 +114,7 @@ class Sampler:
         if key not in self._cumulated:
             law = self.space.law(column, sub)
             if self.flat:
-                law = (law > 0) / max(1, np.count_nonzero(law))
+                law = (law > 0) / max(1, int((law > 0).sum()))
             cumulated = np.cumsum(law)
             last = int(np.flatnonzero(law > 0)[-1]) if law.any() else 0
             cumulated[last:] = 1.0
@@ -123,16 +123,19 @@ class Sampler:
 
     def options(self, column: int, sub: int, *, count: int, random: Generator) -> npt.NDArray[np.int32]:
         """[count] options of one column, by inverting its distribution (Devroye, 1986)."""
-        return np.searchsorted(self.cumulated(column, sub), random.random(count), side="right").astype(np.int32)
+        uniform: Floats = random.random(count)
+        return np.searchsorted(self.cumulated(column, sub), uniform, side="right").astype(np.int32)
 
-    def draw(self, column: int, rows: Rows, *, subs: npt.NDArray[np.int32], random: Generator) -> npt.NDArray[np.int32]:
+    def draw(
+        self, column: int, rows: Rows, *, subs: npt.NDArray[np.int32], random: Generator
+    ) -> npt.NDArray[np.int32]:
         """[rows] options of ``column`` for rows whose parent column is already there."""
         found = self.space.columns[column]
         count = rows.shape[1]
         if len(found.laws) == 1:
             drawn = self.options(column, 0, count=count, random=random)
         else:
-            uniform = random.random(count)
+            uniform = np.asarray(random.random(count))
             drawn = np.zeros(count, dtype=np.int32)
             for sub in self.space.subs:
                 here = subs == sub

@@ -122,13 +122,14 @@ def columns_of(collection: Collection) -> tuple[Column, ...]:
             columns.append(_column(placed, collection, columns, number))
     if collection.sub_collections:
         count = len(collection.sub_collections)
-        size = {"size": count, "choices": count}
         alive, law = np.ones(count, dtype=bool), np.full(count, 1 / count)
-        columns.append(Column(name=SUB, **size, unique=False, alive=alive, laws=(law,)))
+        columns.append(Column(name=SUB, size=count, choices=count, unique=False, alive=alive, laws=(law,)))
     return tuple(columns)
 
 
-def _column(placed: Placed, collection: Collection, columns: Sequence[Column], number: dict[str, int]) -> Column:
+def _column(
+    placed: Placed, collection: Collection, columns: Sequence[Column], number: dict[str, int]
+) -> Column:
     category = placed.category
     if category.images is not None and not category.images.items:
         raise Invalid(f"{category.name}: its folder of images has not been read", category=category.name)

@@ -116,7 +116,9 @@ def _category(raw: Any, path: str, problems: list[Problem], *, depth: int) -> Ca
     kinds = [k for k in ("options", "range", "images") if fields.given(k)] + ["seed"] * seed
     if len(kinds) != 1:
         said = " and ".join(kinds) if kinds else "none of them"
-        fields.problem("", "bad_kind", f"must have exactly one of options, range, images and seed, not {said}")
+        fields.problem(
+            "", "bad_kind", f"must have exactly one of options, range, images and seed, not {said}"
+        )
     fields.finish()
     return Category(
         name=name,

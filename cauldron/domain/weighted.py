@@ -23,7 +23,7 @@ MAX_DRAWS = 4 * 10**7  # rows drawn before giving up
 MAX_REDRAWS = 400
 
 
-class Shortfall(Exception):  # noqa: N818 - an answer to the caller, not an error of anybody's
+class Shortfall(Exception):
     """There were not enough different rows, or they could not be found."""
 
 
