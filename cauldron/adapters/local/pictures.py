@@ -66,6 +66,11 @@ def size_of(ref: MediaRef, media: Media, *, path: str) -> tuple[int, int]:
         return (image.height, image.width) if turned else (image.width, image.height)
 
 
+def check_header(data: bytes, *, path: str) -> None:
+    """Raises InvalidMany unless ``data`` begins like an image of an allowed format and size."""
+    _opened(data, path).close()
+
+
 def open_frames(ref: MediaRef, media: Media, *, path: str, most: int) -> list[tuple[Image.Image, int]]:
     """Every frame of a stored image as RGBA with its duration in ms (0 for a still).
 

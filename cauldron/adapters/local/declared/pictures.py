@@ -18,14 +18,14 @@ from cauldron.domain.tool import Kind, Port, Tool
 
 EFFECTS = (
     "blur", "sharpen", "grayscale", "sepia", "invert", "posterize", "solarize", "pixelate",
-    "edges", "emboss", "duotone", "hue-rotate", "contrast", "brightness", "saturation",
+    "edges", "emboss", "duotone", "hue-rotate", "contrast", "brightness", "darken", "saturation",
     "vignette", "grain", "halftone", "oil", "median", "glow", "chromatic", "scanlines",
 )  # fmt: skip
 NOISES = ("warp", "fbm", "ridged", "billow", "marble", "contour")
 GRADIENTS = ("linear", "radial", "conic", "diamond")
 PATTERNS = (
     "truchet", "flow", "voronoi", "moire", "maze", "stripes", "hexagons", "waves", "terrazzo",
-    "rings",
+    "bauhaus",
 )  # fmt: skip
 AVATARS = ("creature", "robot", "mask", "ship")
 
@@ -38,7 +38,7 @@ EFFECT = Tool(
         image("image", required=True, says="at most 4096 × 4096 pixels"),
         choice("effect", *EFFECTS, says="what to do"),
         number("strength", 0, 1, default=0.5, says="from hardly visible to all the way"),
-        color("dark", default="#1b1036", says="duotone: the shadows; halftone: the dots"),
+        color("dark", default="#1b1036", says="duotone: the shadows; edges, halftone: the ink"),
         color("light", default="#ffb86b", says="duotone: the lights"),
         SEED,
         FORMAT,

@@ -23,6 +23,11 @@ VALUES = Port(
     default={},
     description="an object: placeholder name to text, number or true/false",
 )
+FONT = Port(
+    name="font",
+    kind=Kind.FILE,
+    description="a TrueType or OpenType font; the bundled one knows only English letters",
+)
 MOTIONS = ("none", "bob", "sway", "rotate", "pulse", "drift", "fade")
 
 CARD = Tool(
@@ -40,6 +45,7 @@ CARD = Tool(
         number("font_size", 0.01, 0.5, default=0.09, says="share of the card's shorter side"),
         number("padding", 0, 0.4, default=0.09, says="share of the card's shorter side"),
         number("line_height", 0.8, 3, default=1.25),
+        FONT,
         color("color", says="of the text; chosen for contrast when absent"),
         color("background", default="#241a3d"),
         color("background_to", says="a second colour makes a gradient"),
@@ -79,6 +85,7 @@ SVG = Tool(
         VALUES,
         *size(),
         color("background", says="see-through when absent"),
+        FONT,
         FORMAT,
         QUALITY,
     ),
@@ -123,7 +130,7 @@ LOOP = Tool(
             maximum=120,
             description="pictures of one size; an animated one counts as all its frames",
         ),
-        choice("motion", *MOTIONS, says="moves each frame; one picture becomes a loop"),
+        choice("motion", *MOTIONS, says="moves each frame; one picture becomes a loop (fade: not for gif)"),
         number("amount", 0, 1, default=0.4, says="how far the motion goes"),
         whole("count", 2, 120, default=24, says="frames of a moved picture"),
         number("fps", 1, 60, default=12, says="frames per second"),
