@@ -69,10 +69,15 @@ def select(
     rest = [condition(path, wanted) for path, wanted in where.items() if path not in source.served]
     terms = source.terms + "".join(f" AND {sql}" for sql, _ in rest)
     params = source.params + tuple(p for _, each in rest for p in each)
-    sort = ",".join(_expression(k.path, source) + (" DESC" if k.descending else "") for k in keys)
     head = f"SELECT {columns} FROM {source.clause} WHERE 1{terms}"
-    pages = [("", ())] if values is None else _pages(keys, values, source)
-    return [(f"{head}{sql} ORDER BY {sort} LIMIT ?", params + extra) for sql, extra in pages]
+    if values is None:
+        return [(f"{head}{_sorted(keys, source)}", params)]
+    return [(f"{head}{sql}", params + extra) for sql, extra in _pages(keys, values, source)]
+
+
+def _sorted(keys: Sequence[Key], source: Source) -> str:
+    sort = ",".join(_expression(k.path, source) + (" DESC" if k.descending else "") for k in keys)
+    return f" ORDER BY {sort} LIMIT ?"
 
 
 def _check_declared(table: TableSql, where: Where, order: Sequence[str]) -> None:
@@ -119,15 +124,16 @@ def _pages(keys: list[Key], values: list[Any], source: Source) -> list[Query]:
         for key, value in zip(keys[:at], values[:at], strict=True):
             sql, param = _against(_expression(key.path, source), "IS NULL", "=", value)
             equal, params = f"{equal} AND {sql}", params + param
-        field, value = _expression(keys[at].path, source), values[at]
+        field, value, end = _expression(keys[at].path, source), values[at], _sorted(keys[at:], source)
         if not keys[at].descending:
             sql, param = _against(field, "IS NOT NULL", ">", value)
-            pages.append((f"{equal} AND {sql}", params + param))
+            pages.append((f"{equal} AND {sql}{end}", params + param))
         elif value is not None:
             sql, param = _against(field, "", "<", value)
-            pages.append((f"{equal} AND {sql}", params + param))
+            pages.append((f"{equal} AND {sql}{end}", params + param))
             if keys[at].path != "_id":
-                pages.append((f"{equal} AND {field} IS NULL", params))
+                end = _sorted(keys[at + 1 :], source)
+                pages.append((f"{equal} AND {field} IS NULL{end}", params))
     return pages
 
 
@@ -155,7 +161,8 @@ def _source(table: TableSql, where: Where, keys: list[Key]) -> Source:
         return Source(quoted(table.name))
     if best.declared.multi:
         return _multi_source(table, best, where)
-    return Source(f"{quoted(table.name)} INDEXED BY {quoted(best.name)}", best.predicate)
+    same = frozenset(path for path, value in best.declared.where.items() if not isinstance(value, tuple))
+    return Source(f"{quoted(table.name)} INDEXED BY {quoted(best.name)}", best.predicate, served=same)
 
 
 def _implied(index: IndexSql, where: Where) -> bool:
