@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 from cauldron.domain.errors import InvalidMany
 from cauldron.domain.registry import ToolSet
-from cauldron.domain.spell import ListOf, Literal, Output, Spell, Step, StepRef, steps_needed, wrap_tool
+from cauldron.domain.spell import (
+    InputRef,
+    ListOf,
+    Literal,
+    ObjectOf,
+    Output,
+    Spell,
+    Step,
+    StepRef,
+    Template,
+    steps_needed,
+    wrap_tool,
+)
 from cauldron.domain.spell_document import parse_spell, spell_document
 from cauldron.domain.spell_graph import check_document, check_spell, topological_order
 from cauldron.domain.strict_yaml import read_document
@@ -214,6 +226,33 @@ def test_a_nullable_input_does_not_satisfy_a_required_one():
     with pytest.raises(InvalidMany) as caught:
         check_spell(replace(spell, inputs=(null,)), ToolSet([taking]))
     assert [p.code for p in caught.value.problems] == ["may_be_missing"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["input", "step", "literal", "object", "template", "x"]), inner)
+    ),
+    max_leaves=5,
+)
+EXPRESSIONS = st.recursive(
+    JSON.map(Literal)
+    | st.sampled_from([InputRef("a"), StepRef("s"), StepRef("s", "o"), Template("{{input.a}} \\{{")]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: ListOf(tuple(items)))
+        | st.dictionaries(st.sampled_from(["input", "literal", "image"]), inner, max_size=3).map(ObjectOf)
+    ),
+    max_leaves=6,
+)
+
+
+@given(EXPRESSIONS)
+def test_every_expression_is_written_so_that_it_reads_back_equal(expression):
+    """Data that looks like a reference stays data, references stay references."""
+    step = Step(id="a", tool="t", inputs={"x": expression})
+    spell = Spell(name="S", slug="s", steps=(step,))
+    assert parse_spell(json.loads(dumped(spell))) == spell
 
 
 @given(graphs())

@@ -2,7 +2,9 @@
 
 import asyncio
 import copy
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +234,46 @@ def test_publishing_while_another_edits_publishes_a_draft_that_existed(opened: O
     assert len({each["contentHash"] for each in versions}) == len(versions)
     with pytest.raises(StaleVersion):
         run(other.publish("postcard", now_ms=NOW, revision=1))
+
+
+@dataclass
+class Interrupted:
+    """A store that lets something else happen right before each of the first commits."""
+
+    store: SqliteStore
+    events: list[Callable[[], Coroutine[Any, Any, Any]]]
+
+    async def commit(self, ops: Any, *, atomic: bool = True) -> Any:
+        if self.events:
+            await self.events.pop(0)()
+        return await self.store.commit(ops, atomic=atomic)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+
+def test_an_edit_between_reading_and_publishing_is_not_published_unseen(opened: Opened, run: Any):
+    book, other = opened(), opened()
+    run(book.save(document(), new_id="s1", now_ms=NOW))
+    edit = functools.partial(other.save, document(description="Later."), new_id="x", now_ms=NOW)
+    late = replace(book, store=Interrupted(book.store, [edit]))
+    with pytest.raises(StaleVersion):
+        run(late.publish("postcard", now_ms=NOW, revision=1))
+    assert run(book.versions("postcard")) == []
+    run(replace(book, store=Interrupted(book.store, [edit])).publish("postcard", now_ms=NOW))
+    assert [each["document"]["description"] for each in run(book.versions("postcard"))] == ["Later."]
+
+
+def test_a_spell_deleted_between_reading_and_publishing_is_not_published(opened: Opened, run: Any):
+    book, other = opened(), opened()
+    run(book.save(document(), new_id="s1", now_ms=NOW))
+    late = replace(
+        book, store=Interrupted(book.store, [functools.partial(other.delete, "postcard", now_ms=NOW)])
+    )
+    with pytest.raises(NotFound):
+        run(late.publish("postcard", now_ms=NOW))
+    with pytest.raises(NotFound):
+        run(book.pinned("s1", version=1))
 
 
 def test_unpublishing_keeps_the_versions(opened: Opened, run: Any):
