@@ -1,9 +1,11 @@
 """Which Python values are plain JSON that every store, hash and wire can hold."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 MAX_DEPTH = 40
+CONTAINERS = (dict, list, tuple)
 LEAST_INTEGER, GREATEST_INTEGER = -(2**63), 2**64 - 1  # what JSON writers on the hot path can hold
 
 
@@ -13,19 +15,27 @@ def json_problem(value: Any) -> str | None:
     Refused are NaN and infinities, integers outside 64 bits, unpaired surrogates,
     keys that are not text, other types, and nesting deeper than ``MAX_DEPTH``.
     """
-    pending: list[tuple[Any, int]] = [(value, 0)]
+    if not isinstance(value, CONTAINERS):
+        return _scalar_problem(value)
+    pending = [(value, 1)]
     while pending:
         item, depth = pending.pop()
         if depth > MAX_DEPTH:
             return f"is nested deeper than {MAX_DEPTH}"
+        children: Iterable[Any] = item
+        scalars: list[Any] = []
         if isinstance(item, dict):
             if not all(isinstance(key, str) for key in item):
                 return "has a key that is not text"
-            pending += [(key, depth) for key in item]
-            pending += [(child, depth + 1) for child in item.values()]
-        elif isinstance(item, list | tuple):
-            pending += [(child, depth + 1) for child in item]
-        elif (problem := _scalar_problem(item)) is not None:
+            scalars = [key for key in item if not key.isascii()]
+            children = item.values()
+        for child in children:
+            if isinstance(child, CONTAINERS):
+                pending.append((child, depth + 1))
+            elif not (isinstance(child, str) and child.isascii()):
+                scalars.append(child)
+        problem = next(filter(None, map(_scalar_problem, scalars)), None)
+        if problem is not None:
             return problem
     return None
 
