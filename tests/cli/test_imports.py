@@ -172,12 +172,16 @@ def test_a_file_in_the_way_of_a_folder_is_one_clear_error(cauldron, tmp_path):
 
 def test_the_example_is_copied_as_it_is(tmp_path):
     place = tmp_path / "examples/lantern-keepers"
-    picture(place / "art/sky/a.png")
-    text = "# kept\ncauldron: 1\ncategories: [{name: Sky, options: [{name: A}]}]\n"
+    for name in ("art/sky/a.png", "photos/1.png", "photos/2.png", "not-named.png"):
+        picture(place / name)
+    text = (
+        "# kept\ncauldron: 1\ncategories:\n  - {name: Sky, options: [{name: A, value: {image: art/sky/a.png}}]}\n"
+        "  - {name: Photo, images: {folder: photos}}\n"
+    )
     (place / "collection.yaml").write_text(text)
     found = import_example(places=(tmp_path / "examples",))
-    assert (found.text, found.categories, found.options) == (text, 1, 1)
-    assert list(found.copies) == ["art/sky/a.png"]
+    assert (found.text, found.categories, found.options) == (text, 2, 1)
+    assert list(found.copies) == ["art/sky/a.png", "photos/1.png", "photos/2.png"]
     with pytest.raises(NotFound):
         import_example(places=(tmp_path / "nowhere",))
 

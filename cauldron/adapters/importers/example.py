@@ -4,12 +4,12 @@ from pathlib import Path
 
 import cauldron
 from cauldron.adapters.importers.findings import Imported, all_categories
+from cauldron.domain.collection import media_paths
 from cauldron.domain.errors import NotFound
 from cauldron.domain.strict_yaml import read_document
 
 EXAMPLE = "lantern-keepers"
 DOCUMENT = "collection.yaml"
-LEFT_OUT = frozenset({"__pycache__", "contact-sheet.png"})
 
 
 def import_example(*, places: tuple[Path, ...] = ()) -> Imported:
@@ -40,11 +40,11 @@ def example_folder(name: str, *, places: tuple[Path, ...] = ()) -> Path:
 def _example(folder: Path) -> Imported:
     text = (folder / DOCUMENT).read_text(encoding="utf-8")
     document = read_document(text, source=DOCUMENT)
-    files = {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != DOCUMENT and not LEFT_OUT & set(path.relative_to(folder).parts)
-    }
+    files: dict[str, Path] = {}
+    for _, name in media_paths(document):
+        path = folder / name
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            files[file.relative_to(folder).as_posix()] = file
     every = list(all_categories(document["categories"]))
     return Imported(
         document=document,

@@ -168,7 +168,7 @@ def test_other_statements_are_passed_over_and_listed_with_their_lines():
         ("const a = [1,\n2", 1, "'[' is never closed"),
         ("const a = {]};", 1, "does not close"),
         ("const a = 1;\n}", 2, "closes nothing"),
-        ('const s = {\n url: "" // TODO "x",\n other: 1 }', 3, "',' or '}' expected"),
+        ('const s = {\n url: "" // later "x",\n other: 1 }', 3, "',' or '}' expected"),
         ("const a = ;", 1, "a value expected"),
         ("const a = 1 2", 1, "';' expected"),
         ("const 1 = 2", 1, "a name expected"),
