@@ -109,6 +109,21 @@ class Ground:
         return taken
 
 
+def distinct_pieces(plan: Plan) -> int:
+    """How many pieces of a plan differ in what is compared; each one-of-one is its own.
+
+    Counted from the plan's own rows, independently of how they were found. Where
+    nothing is compared every piece counts.
+    """
+    space = build_space(plan.collection)
+    if not space.unique:
+        return plan.supply
+    others = np.ones(plan.supply, dtype=bool)
+    others[list(plan.ones)] = False
+    rows = plan.rows[others][:, list(space.unique)]
+    return len(np.unique(rows, axis=0)) + len(plan.ones)
+
+
 def _filled(ground: Ground, demand: Demand, *, seed: str) -> Rows:
     space = ground.space
     if demand.amount == 0:
