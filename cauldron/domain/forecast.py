@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from cauldron.domain.plan import Plan
 from cauldron.domain.planning import Ground, make_plan
 from cauldron.domain.quotas import make_demand, sub_amounts
 from cauldron.domain.rarity import open_rarity
-from cauldron.domain.space import Space
+from cauldron.domain.space import Floats, Space
+
+_Wish: TypeAlias = tuple[Floats, bool]  # per option: pieces wanted; whether they are exact
 
 HISTOGRAM_BINS = 20
 MAX_SCORED = 200_000  # pieces; rarity of larger plans is left out
@@ -82,6 +85,7 @@ def forecast(subject: Plan | Collection, *, with_rarity: bool = True) -> Forecas
     wishes = _wishes(ground, plan)
     categories = []
     counts = plan.counts()
+    ones = list(zip(ground.ones, plan.collection.one_of_ones, strict=True))
     for index, name in enumerate(plan.columns):
         category = plan.collection.by_name.get(name)
         if category is None:
@@ -91,7 +95,8 @@ def forecast(subject: Plan | Collection, *, with_rarity: bool = True) -> Forecas
             numbers = len(np.unique(held[(held >= 0) & (held < category.range.size)]))
             categories.append(CategoryForecast(category=name, numbers=numbers))
         else:
-            options = _options(ground.space, index, counts[name], wishes[index])
+            without = sum(index not in row and name not in one.traits for row, one in ones)
+            options = _options(ground.space, index, counts[name], wishes[index], without=without)
             categories.append(CategoryForecast(category=name, options=options))
     return Forecast(
         pieces=plan.supply,
@@ -102,14 +107,14 @@ def forecast(subject: Plan | Collection, *, with_rarity: bool = True) -> Forecas
     )
 
 
-def _wishes(ground: Ground, plan: Plan) -> dict[int, "tuple[np.ndarray, bool]"]:
+def _wishes(ground: Ground, plan: Plan) -> dict[int, _Wish]:
     """Per column: [size] pieces wanted of every option, and whether they are exact."""
     space = ground.space
     amount = plan.supply - len(plan.ones)
     demand = make_demand(space, amount=amount, used=ground.used)
     subs = sub_amounts(space, amount=amount)
-    wishes: dict[int, tuple[np.ndarray, bool]] = {}
-    share: dict[int, np.ndarray] = {}  # [subs] pieces to which a column applies
+    wishes: dict[int, _Wish] = {}
+    share: dict[int, Floats] = {}  # [subs] pieces to which a column applies
     for index, column in enumerate(space.columns):
         if index == space.sub:
             continue
@@ -133,7 +138,12 @@ def _wishes(ground: Ground, plan: Plan) -> dict[int, "tuple[np.ndarray, bool]"]:
 
 
 def _options(
-    space: Space, index: int, counts: "dict[str | None, int]", wish: "tuple[np.ndarray, bool]"
+    space: Space,
+    index: int,
+    counts: dict[str | None, int],
+    wish: _Wish,
+    *,
+    without: float,
 ) -> tuple[OptionForecast, ...]:
     column = space.columns[index]
     category = space.collection.by_name[column.name]
@@ -145,11 +155,11 @@ def _options(
     ]
     for name in counts.keys() - {*names, None}:  # values of one-of-ones that no option has
         rows.append(OptionForecast(option=name, wanted=float(counts[name]), count=counts[name], exact=True))
-    without = sum(float(wanted[i]) for i in (column.none, column.absent) if i >= 0)
-    if counts.get(None):
-        if column.absent >= 0 and not exact:
-            without += sum(counts.values()) - float(wanted.sum())
-        rows.append(OptionForecast(option=None, wanted=without, count=counts[None], exact=exact))
+    without += sum(float(wanted[i]) for i in (column.none, column.absent) if i >= 0)
+    if counts.get(None) or without:
+        if column.absent >= 0 and not exact:  # the rest of the pieces, to which it does not apply
+            without = sum(counts.values()) - sum(row.wanted for row in rows)
+        rows.append(OptionForecast(option=None, wanted=without, count=counts.get(None, 0), exact=exact))
     return tuple(rows)
 
 

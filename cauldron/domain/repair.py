@@ -22,7 +22,7 @@ from cauldron.domain.space import Mask, Rows, Space
 MAX_ROUNDS = 3_000
 MANY_BAD = 2_000  # above: one proposal per bad row
 PROPOSALS = 20_000  # per round, below
-MAX_PER_ROW = 512
+FIRST_PER_ROW, MAX_PER_ROW = 8, 512  # proposals for one bad row in one round
 SHARES = np.array([0.15, 0.3, 0.5])  # of the columns exchanged in one proposal
 PATIENCE = 30  # rounds before columns without counts are drawn evenly instead of by weight
 
@@ -107,7 +107,7 @@ class Repair:
         for turn in range(rounds):
             if not len(bad):
                 return 0
-            several = self._several(bad)
+            several = self._several(bad, turn)
             if self.free and (turn % 2 == 0 or turn < self.alone):
                 self._apply(self._redrawn(several, turn), None)
             else:
@@ -144,11 +144,13 @@ class Repair:
         fresh = np.sort(come)
         self.held = np.insert(kept, np.searchsorted(kept, fresh), fresh)
 
-    def _several(self, bad: Places) -> Places:
-        """Each bad row as often as it gets a proposal this round."""
+    @staticmethod
+    def _several(bad: Places, turn: int) -> Places:
+        """Each bad row as often as it gets a proposal this round: the later, the more often."""
         if len(bad) > MANY_BAD:
             return bad
-        return np.repeat(bad, min(MAX_PER_ROW, PROPOSALS // len(bad)))
+        patient = min(MAX_PER_ROW, FIRST_PER_ROW << min(turn // 3, 16))
+        return np.repeat(bad, min(patient, PROPOSALS // len(bad)))
 
     def _exchanged(self, count: int) -> Mask:
         """[columns, count] which columns each proposal exchanges; children go with their parent."""
