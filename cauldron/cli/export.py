@@ -118,7 +118,9 @@ def _summary(report: VerifyReport, folder: Path) -> str:
 
 def _tell(report: VerifyReport) -> None:
     for problem in report.problems[:MOST_SHOWN]:
-        talk.print(f"  {problem.path}: {problem.message}", markup=False, soft_wrap=True)
+        line = f"  {problem.path}: {problem.message}"
+        shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
+        talk.print(shown, markup=False, soft_wrap=True)
     more = len(report.problems) - MOST_SHOWN + report.unlisted
     if more > 0:
         talk.print(f"  and {more:,} more (--json lists up to a thousand)")
