@@ -170,6 +170,8 @@ def _strips(pixels: Pixels, left: int, top: int) -> dict[int, Strip]:
 
 
 def _cropped(rows: Pixels, left: int, top: int) -> Strip | None:
+    if not rows.size:
+        return None
     alpha = rows[..., 3]
     ys, xs = np.flatnonzero(alpha.max(axis=1)), np.flatnonzero(alpha.max(axis=0))
     if not ys.size:

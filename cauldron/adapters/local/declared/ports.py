@@ -5,7 +5,7 @@ from typing import Any
 from cauldron.domain.tool import Kind, Port
 
 MAX_SIDE = 4_096  # pixels
-MAX_SEED = 2**63 - 1
+MAX_SEED = 2**53 - 1  # the largest whole number that JavaScript keeps
 
 PALETTES = (
     "ember", "dusk", "lagoon", "moss", "rose", "ink", "aurora", "sand", "candy", "ultraviolet",
