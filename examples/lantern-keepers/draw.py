@@ -21,6 +21,7 @@ from studio.catalogue import pictures
 from studio.indexed import indexed
 
 HERE = Path(__file__).parent
+WIDE_RANGE = ("one/the-first-lantern",)  # a whole scene: 256 colours would show as bands
 FAINT = 3  # alpha below this is nothing: it costs bytes and shows as a halo
 
 
@@ -54,7 +55,9 @@ def main() -> None:
         svg = drawing(paint)
         if options.svg:
             target.with_suffix(".svg").write_text(svg, encoding="utf-8")
-        indexed(render(svg)).save(target, optimize=True, compress_level=9)
+        picture = render(svg)
+        small = picture if name in WIDE_RANGE else indexed(picture)
+        small.save(target, optimize=True, compress_level=9)
 
 
 if __name__ == "__main__":

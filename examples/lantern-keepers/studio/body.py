@@ -37,7 +37,7 @@ def arms(c: Canvas, coat: Coat, *, width: float = 1.0, shoulder: float = 122) ->
     """The left arm at rest."""
     at = CX - shoulder
     resting = limb([(at, 622), (at - 30, 715), (at + 6, 800)], [70 * width, 68 * width, 52 * width])
-    c.form(resting, coat, span=(at - 90, at + 120), rim=6, depth=16)
+    c.form(resting, coat, span=(at - 110, at + 130), rim=5, depth=14, lamp=0.55)
 
 
 def grip(c: Canvas, coat: Coat, *, width: float = 1.0, shoulder: float = 122, paw: str = "") -> None:
@@ -46,7 +46,7 @@ def grip(c: Canvas, coat: Coat, *, width: float = 1.0, shoulder: float = 122, pa
         [(CX + shoulder - 4, 628), (CX + shoulder + 62, 690), (PAW[0] - 14, PAW[1] + 4)],
         [72 * width, 66 * width, 50 * width],
     )
-    c.form(reach, coat, span=(540, 760), rim=8, depth=22)
+    c.form(reach, coat, span=(480, 780), rim=7, depth=10, moon=0.12)
     hand = Coat(paw, coat.pale, coat.accent) if paw else coat
     px, py = PAW
     knuckles = blob([(px - 34, py - 16), (px + 2, py - 36), (px + 33, py - 20), (px + 37, py + 12), (px + 16, py + 36), (px - 22, py + 34), (px - 40, py + 10)])
@@ -75,7 +75,7 @@ def patch(c: Canvas, d: str, inside: str, colour: str, *, opacity: float = 1.0, 
 
 def belly(c: Canvas, coat: Coat, inside: str, *, top: float = 610, half_width: float = 92) -> None:
     """The pale belly, lit from the right."""
-    fill = c.linear(CX - 110, 0, CX + 130, 0, [(0, mix(coat.pale, coat.shade, 0.62), 1), (0.55, coat.pale, 1), (1, mix(coat.pale, "#fff4dc", 0.3), 1)])
+    fill = c.linear(CX - 130, 0, CX + 140, 0, [(0, mix(coat.pale, coat.shade, 0.5), 1), (0.62, coat.pale, 1), (1, mix(coat.pale, "#fff4dc", 0.3), 1)])
     d = blob([(CX, top), (CX + half_width * 0.8, top + 60), (CX + half_width, top + 170), (CX + half_width * 0.7, top + 250), (CX, top + 275), (CX - half_width * 0.7, top + 250), (CX - half_width, top + 170), (CX - half_width * 0.8, top + 60)])
     patch(c, d, inside, fill, opacity=0.92, soft=4)
 

@@ -155,10 +155,10 @@ class Canvas:
             f'<radialGradient id="@" gradientUnits="userSpaceOnUse" {box} {move}>{_stops(stops)}</radialGradient>'
         )
 
-    def blur(self, deviation: float, *, around: str = "") -> str:
+    def blur(self, deviation: float, *, around: str = "", reach: float = 0) -> str:
         """A Gaussian blur; its region is the canvas, or the box ``around`` a path (much faster)."""
         left, top, right, bottom = bounds(around) if around else (0, 0, SIZE, SIZE)
-        margin = deviation * 3 + 4 if around else 80
+        margin = deviation * 3 + 4 + reach if around else 80
         box = [left - margin, top - margin, right - left + 2 * margin, bottom - top + 2 * margin]
         names = ("x", "y", "width", "height")
         size = " ".join(f'{name}="{n(value)}"' for name, value in zip(names, box, strict=True))
@@ -210,8 +210,10 @@ class Canvas:
     ) -> None:
         """Paint a lit body: lantern to the right, moon to the left, night underneath."""
         a, b = span
+        _, top, _, bottom = bounds(d)
+        middle, tilt = (top + bottom) / 2, (b - a) * 0.09
         stops = [(0, coat.shade, 1), (0.42, coat.base, 1), (1, coat.light, 1)]
-        self.path(d, self.linear(a, 520, b, 470, stops))
+        self.path(d, self.linear(a, middle + tilt, b, middle - tilt, stops))
         self.open(clip_path=self.clip(d))
         self.inside(d, coat.shade, shift=(depth, -depth * 0.7), soft=depth * 0.5, opacity=0.6)
         self.inside(d, LAMP, shift=(-rim, rim * 0.35), soft=rim * 0.32, opacity=lamp)
@@ -232,7 +234,8 @@ class Canvas:
         """The shadow that ``d`` throws on the form ``onto``."""
         self.open(clip_path=self.clip(onto))
         move = f"translate({n(shift[0])} {n(shift[1])})"
-        self.open(filter=self.blur(soft, around=d), opacity=n(opacity))
+        far = max(abs(shift[0]), abs(shift[1]))
+        self.open(filter=self.blur(soft, around=d, reach=far), opacity=n(opacity))
         self.path(d, mix(NIGHT, "#000000", 0.3), transform=move)
         self.close()
         self.close()

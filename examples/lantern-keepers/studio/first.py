@@ -32,10 +32,10 @@ def _sky(c: Canvas, rng: random.Random) -> None:
 
 def _whale(c: Canvas, rng: random.Random) -> None:
     coat = Coat("#4d55b0", "#dfe0ff", "#2a2c70")
-    tail = blob([(196, 372), (120, 318), (70, 226, 1), (150, 236), (206, 296, 1), (226, 214), (300, 168, 1), (290, 264), (256, 352)])
-    c.form(tail, coat, span=(60, 320), rim=9, depth=22)
-    body = blob([(190, 352), (300, 420), (420, 380), (560, 318), (720, 318), (830, 392), (862, 486), (820, 568), (700, 620), (540, 626), (400, 590), (290, 510), (216, 420)])
-    c.form(body, coat, span=(200, 860), rim=15, depth=70)
+    body = blob([(150, 300), (206, 372), (300, 430), (420, 384), (560, 318), (720, 318), (830, 392), (862, 486), (820, 568), (700, 620), (540, 626), (400, 590), (280, 510), (190, 404), (120, 330)])
+    c.form(body, coat, span=(150, 860), rim=15, depth=70)
+    tail = blob([(196, 372), (112, 322), (66, 226, 1), (146, 240), (196, 300, 1), (222, 214), (304, 166, 1), (292, 268), (244, 348)])
+    c.form(tail, coat, span=(40, 420), rim=9, depth=14, moon=0.3)
     throat = blob([(860, 500), (780, 540), (640, 560), (500, 566), (420, 590), (540, 660), (720, 650), (840, 580)])
     c.open(clip_path=c.clip(body))
     c.path(throat, c.linear(420, 0, 860, 0, [(0, "#8a86d0", 1), (1, "#f2e2ea", 1)]))
@@ -53,8 +53,8 @@ def _whale(c: Canvas, rng: random.Random) -> None:
     c.form(fin, coat, span=(540, 700), rim=9, depth=22)
     c.path(ring(766, 482, 17, 20), "#120b2c")
     c.dot(772, 475, 6.5, "#fffdf4")
-    c.path("M738 462Q766 440 796 462", "none", stroke="#2a2c70", stroke_width="7", stroke_linecap="round")
-    c.line([(856, 512), (810, 530), (764, 532)], "#2a2c70", 6)
+    c.path("M740 454Q766 440 792 454", "none", stroke="#2a2c70", stroke_width="7", stroke_linecap="round")
+    c.line([(852, 520), (812, 538), (770, 530), (748, 508)], "#2a2c70", 6)
 
 
 def _lamp(c: Canvas) -> None:
@@ -77,7 +77,7 @@ def _town(c: Canvas, rng: random.Random) -> None:
     hill = blob([(-40, 900), (200, 868), (500, 920), (800, 900), (1064, 930)], closed=False) + f"V{SIZE + 20}H-40Z"
     x, d, windows = -10.0, "", []
     while x < 700:
-        wide, top = rng.uniform(52, 84), rng.uniform(838, 880) + abs(x - 300) * 0.05
+        wide, top = rng.uniform(52, 84), rng.uniform(806, 842) + abs(x - 300) * 0.05
         d += f"M{n(x)} {SIZE}V{n(top)}L{n(x + wide / 2)} {n(top - rng.uniform(26, 50))}L{n(x + wide)} {n(top)}V{SIZE}Z"
         windows.append((x + wide / 2, top + 22))
         x += wide + rng.uniform(-4, 20)

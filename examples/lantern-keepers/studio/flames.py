@@ -18,7 +18,7 @@ def shine(c: Canvas, colour: str, *, hot: str = "#fffbe8", strength: float = 1.0
     c.path(ring(608, 524, 410), c.radial(608, 524, 410, spill, focus=(FX - 20, y)))
     pool = [(0, colour, 0.46 * strength), (0.5, colour, 0.16 * strength), (1, colour, 0)]
     c.path(ring(750, 908, 266, 52), c.radial(750, 908, 266, pool, squash=0.19))
-    halo = [(0, hot, 1), (0.13, mix(hot, colour, 0.4), 0.92), (0.29, colour, 0.62), (0.54, colour, 0.25), (0.8, colour, 0.07), (1, colour, 0)]
+    halo = [(0, mix(hot, colour, 0.12), 1), (0.15, mix(hot, colour, 0.5), 0.92), (0.29, colour, 0.62), (0.54, colour, 0.25), (0.8, colour, 0.07), (1, colour, 0)]
     c.dot(FX, y, 203, c.radial(FX, y, 203, halo))
 
 
@@ -66,9 +66,9 @@ def fallen_star(c: Canvas) -> None:
 
 def moonlet(c: Canvas) -> None:
     """A slice of moon in milk-blue light."""
-    r = 40
-    d = f"M{FX + 14} {FY - r}A{r} {r} 0 1 0 {FX + 14} {FY + r}A{r * 0.86:.2f} {r * 0.86:.2f} 0 0 1 {FX + 14} {FY - r}Z"
-    c.path(d, "#ffffff", stroke="#7f92ea", stroke_width="4", stroke_linejoin="round")
+    c.dot(FX, FY, 52, c.radial(FX, FY, 52, [(0, "#4a5cc8", 0.9), (0.7, "#5a6cd8", 0.75), (1, "#8a9cf0", 0)]))
+    d = f"M{FX + 27} {FY - 32}A42 42 0 1 0 {FX + 27} {FY + 32}A36 36 0 1 1 {FX + 27} {FY - 32}Z"
+    c.path(d, "#ffffff")
     c.path(star(FX + 20, FY - 8, 13, inner=0.4, tips=4), "#ffffff")
     c.path(star(FX + 30, FY + 20, 8, inner=0.4, tips=4), "#ffffff")
 

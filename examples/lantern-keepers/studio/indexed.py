@@ -7,7 +7,7 @@ from PIL import Image
 Colours = NDArray[np.float64]  # (n, 4): premultiplied red, green, blue, and alpha, 0–255
 ENTRIES = 255  # one more is kept for "nothing"
 ROUNDS = 8
-FEWEST = 24
+FEWEST = 72
 
 
 def indexed(picture: Image.Image) -> Image.Image:

@@ -201,7 +201,7 @@ def sea_stacks(c: Canvas) -> None:
             x = (j * 197 + i * 83) % 1060 - 20
             c.path(ring(x, y, 46 + i * 5, 1.4 + i * 0.2), "#e2f2ff", opacity="0.26")
     for x, top, half in ((110, 520, 74), (210, 640, 42), (920, 560, 88), (820, 680, 40)):
-        rock = blob([(x - half, 780, 1), (x - half * 0.7, top + 60), (x - half * 0.2, top, 1), (x + half * 0.5, top + 26), (x + half * 0.8, top + 130), (x + half * 1.1, 780, 1)], tension=0.35)
+        rock = blob([(x - half, 780, 1), (x - half * 0.7, top + 60), (x - half * 0.2, top, 1), (x + half * 0.5, top + 26), (x + half * 0.8, top + (780 - top) * 0.55), (x + half * 1.1, 780, 1)], tension=0.35)
         _haze(c, rock, opacity=0.66, top=500)
         c.path(ring(x, 782, half * 1.3, 5), "#e2f2ff", opacity="0.4")
     near = _mound(c, oklch(0.45, 0.035, 250), left=884, middle=862, right=892)

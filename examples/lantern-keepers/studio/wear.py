@@ -11,10 +11,10 @@ WIDE = (CX - 320, CX + 320)
 
 
 def _cape(c: Canvas, cloth: Coat, hem: list[tuple[float, ...]], *, lining: str) -> None:
-    left = [(CX - 116, 560), (CX - 176, 640), (CX - 232, 770)]
-    right = [(CX + 226, 780), (CX + 170, 640), (CX + 116, 560)]
+    left = [(CX - 136, 560), (CX - 214, 650), (CX - 270, 770)]
+    right = [(CX + 262, 780), (CX + 204, 650), (CX + 136, 560)]
     d = blob([*left, *hem, *right])
-    c.form(d, cloth, span=(CX - 250, CX + 250), rim=9, depth=40)
+    c.form(d, cloth, span=(CX - 300, CX + 320), rim=9, depth=40)
     c.open(clip_path=c.clip(d))
     for dx in (-150, -60, 60, 150):
         c.line([(CX + dx * 0.5, 580), (CX + dx * 0.9, 720), (CX + dx * 1.3, 890)], lining, 12, opacity="0.4")
@@ -23,9 +23,9 @@ def _cape(c: Canvas, cloth: Coat, hem: list[tuple[float, ...]], *, lining: str) 
 
 def night_cape(c: Canvas) -> None:
     """A long cape with a hem of stars."""
-    hem = [(CX - 262, 872, 1), (CX - 120, 884), (CX, 878), (CX + 130, 886), (CX + 258, 872, 1)]
+    hem = [(CX - 304, 874, 1), (CX - 120, 886), (CX, 878), (CX + 130, 888), (CX + 296, 874, 1)]
     _cape(c, Coat("#3f4690", "#c0c8ff", "#20245a"), hem, lining="#1d1f52")
-    for dx, y, size in ((-226, 838, 13), (-190, 790, 8), (-178, 848, 9), (218, 836, 12), (190, 792, 8), (176, 850, 9), (-206, 740, 7), (200, 742, 7)):
+    for dx, y, size in ((-268, 838, 13), (-242, 786, 8), (-224, 848, 9), (258, 836, 12), (236, 788, 8), (222, 850, 9), (-236, 728, 7), (228, 732, 7), (-196, 800, 8)):
         c.path(star(CX + dx, y, size, inner=0.4, tips=4), "#ffe9b0")
 
 
@@ -33,7 +33,7 @@ def ragged_cloak(c: Canvas) -> None:
     """Red wool that has met many brambles."""
     hem = []
     for i in range(11):
-        x = CX - 252 + 50.4 * i
+        x = CX - 298 + 59 * i
         hem.append((x, 884 if i % 2 == 0 else 836, 1))
     _cape(c, Coat("#a8434a", "#f0a890", "#5a1c30"), hem, lining="#4a1428")
 
