@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cauldron.adapters.contact_sheet import PillowSheet
 from cauldron.adapters.fs import FsBlobs
 from cauldron.adapters.local import registry as builtin
 from cauldron.adapters.local.pool import Pool
@@ -39,11 +39,13 @@ from cauldron.services.owning import Owner
 from cauldron.services.projecting import Projector
 from cauldron.services.recipes import Recipes
 from cauldron.services.reviewing import Reviewing
-from cauldron.services.shipping import Shipping
 from cauldron.services.spells import Spellbook
 from cauldron.services.sweeping import Sweeper
 from cauldron.services.tools import ToolRegistry
 from cauldron.services.working import Worker, WorkerOptions
+
+if TYPE_CHECKING:
+    from cauldron.services.shipping import Shipping
 
 COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 
@@ -178,7 +180,11 @@ class Studio:
         return await self.cooking.find(text, owner=self.owner)
 
     @cached_property
-    def shipping(self) -> Shipping:
+    def shipping(self) -> "Shipping":
+        # Loaded when asked for: templates and drawing are a third of a command's start.
+        from cauldron.adapters.contact_sheet import PillowSheet  # noqa: PLC0415
+        from cauldron.services.shipping import Shipping  # noqa: PLC0415
+
         return Shipping(
             store=self.store,
             cooking=self.cooking,

@@ -1,6 +1,8 @@
 """The ``cauldron`` command: one module per noun, put together here."""
 
 import importlib
+import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -8,6 +10,10 @@ from cauldron import __version__
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 NOUNS = ("collection", "imports", "export", "tool", "spell", "cast", "cook", "review", "example", "admin")
+# The first word of a command and the module it lives in: only that one is loaded.
+HOMES = {noun: noun for noun in ("collection", "export", "tool", "spell", "cast", "cook", "review")}
+HOMES |= {"import": "imports", "init": "imports", "run-example": "example"}
+HOMES |= dict.fromkeys(("worker", "rebuild", "backup", "restore", "doctor"), "admin")
 
 
 def _version(show: bool) -> None:
@@ -24,8 +30,16 @@ def root(version: bool = SHOW_VERSION) -> None:
     """Cauldron: compose tools into spells, cook whole collections, export the drop."""
 
 
+def load(words: Sequence[str]) -> None:
+    """Add the commands that ``words`` may mean: one module, or all of them."""
+    home = HOMES.get(words[0]) if words else None
+    for noun in (home,) if home else NOUNS:
+        importlib.import_module(f"cauldron.cli.{noun}").register(app)
+
+
 def main() -> None:
     """Entry point of the ``cauldron`` command."""
-    for noun in NOUNS:
-        importlib.import_module(f"cauldron.cli.{noun}").register(app)
+    words = sys.argv[1:]
+    if words != ["--version"]:
+        load(words)
     app()
