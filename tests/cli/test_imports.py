@@ -175,7 +175,8 @@ def test_the_example_is_copied_as_it_is(tmp_path):
     for name in ("art/sky/a.png", "photos/1.png", "photos/2.png", "not-named.png"):
         picture(place / name)
     text = (
-        "# kept\ncauldron: 1\ncategories:\n  - {name: Sky, options: [{name: A, value: {image: art/sky/a.png}}]}\n"
+        "# kept\ncauldron: 1\ncategories:\n"
+        "  - {name: Sky, options: [{name: A, value: {image: art/sky/a.png}}]}\n"
         "  - {name: Photo, images: {folder: photos}}\n"
     )
     (place / "collection.yaml").write_text(text)
