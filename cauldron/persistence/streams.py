@@ -8,7 +8,9 @@ from cauldron.domain.errors import Duplicate, StaleVersion
 from cauldron.domain.events import Event
 from cauldron.ports.storage import Compare, Insert, Store
 
-PAGE = 500  # commits read at a time
+FIRST_PAGE = 8  # commits read at first: one may hold 500 events
+MAX_PAGE = 500  # commits read at a time
+PAGE_EVENTS = 2_000  # events read at a time, about
 Commit = dict[str, Any]
 
 
@@ -48,24 +50,35 @@ class Streams:
         found = await self.store.find(self.table, {"cmds": tuple(wanted)}, limit=len(wanted))
         return {key for commit in found for key in commit["cmds"] if key in wanted}
 
+    async def find_commands(self, keys: Sequence[str]) -> dict[str, Commit]:
+        """The commits that carried out the commands with these keys; unknown ones are absent."""
+        wanted = set(keys)
+        if not wanted:
+            return {}
+        commits = await self.store.find(self.table, {"cmds": tuple(wanted)}, limit=len(wanted))
+        whole = [codec.upcast(codec.unpack(commit)) for commit in commits]
+        return {key: commit for commit in whole for key in commit["cmds"] if key in wanted}
+
     async def find_command(self, key: str) -> Commit | None:
         """The commit that carried out the command with this key."""
-        found = await self.store.find(self.table, {"cmds": key}, limit=1)
-        return codec.upcast(codec.unpack(found[0])) if found else None
+        return (await self.find_commands([key])).get(key)
 
     async def read(self, stream: str, *, after: int = 0, whole: bool = True) -> AsyncIterator[list[Commit]]:
         """Pages of commits of a stream with ``seq`` past ``after``, in order.
 
         Without ``whole`` their events lack the detail that folding never looks at.
         """
+        limit = FIRST_PAGE
         while True:
             where = {"stream": stream, "seq": Compare(">", after)}
-            page = await self.store.find(self.table, where, order=("seq",), limit=PAGE)
+            page = await self.store.find(self.table, where, order=("seq",), limit=limit)
             if page:
                 yield [codec.upcast(codec.unpack(commit) if whole else commit) for commit in page]
                 after = page[-1]["seq"]
-            if len(page) < PAGE:
+            if len(page) < limit:
                 return
+            events = sum(len(commit["events"]) for commit in page)
+            limit = max(1, min(MAX_PAGE, PAGE_EVENTS * len(page) // max(1, events)))
 
     async def tail(self, stream: str, *, after: int) -> list[Commit]:
         """All commits past ``after``; for tails known to be short."""

@@ -7,20 +7,22 @@ that was faster costs a second look, never a wrong answer.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
 from cauldron.domain import codec
-from cauldron.domain.errors import CauldronError, Duplicate, StaleVersion
+from cauldron.domain.errors import CauldronError, Duplicate, Invalid, StaleVersion
 from cauldron.domain.events import Event
 from cauldron.persistence.streams import Commit, Streams, first_answer
 from cauldron.ports.system import Clock
 
 log = structlog.get_logger("cauldron.dispatch")
 S = TypeVar("S")
+Result = list[Event] | CauldronError
 MAX_ATTEMPTS = 50
 KEPT_STATES = 256
 
@@ -45,18 +47,26 @@ class Decider(Generic[S]):
 
 @dataclass(slots=True)
 class Folded(Generic[S]):
-    """A stream's state, as of ``seq``; ``lock`` serialises this process's writers."""
+    """A stream's state, as of ``seq``; ``lock`` serialises this process's writers.
+
+    While ``ahead`` the state holds events that are not committed, or never were:
+    it is true only between commands, which is where ``load`` hands it out.
+    """
 
     state: S
     seq: int = 0
+    ahead: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a batch: one entry per command, and the commit if there was one."""
+    """What became of a batch: one entry per command, and the commit if there was one.
 
-    events: list[list[Event] | CauldronError]
+    ``replayed`` says that every entry is the answer to an earlier arrival.
+    """
+
+    events: list[Result]
     commit: Commit | None = None
     replayed: bool = False
 
@@ -70,16 +80,25 @@ class Dispatcher(Generic[S]):
         self._clock = clock
         self._folded: OrderedDict[str, Folded[S]] = OrderedDict()
 
-    async def load(self, stream: str) -> Folded[S]:
-        """The stream's state, brought up to date."""
+    async def load(self, stream: str, *, fresh: bool = True) -> Folded[S]:
+        """The stream's state, brought up to date, or as last seen when not ``fresh``.
+
+        Read what you need before the next ``await``: the state is changed in
+        place, and later on may hold what is only about to be committed.
+        """
+        folded = self._slot(stream)
+        async with folded.lock:
+            if fresh or folded.ahead:
+                await self._refresh(stream, folded)
+        return folded
+
+    @asynccontextmanager
+    async def holding(self, stream: str) -> AsyncIterator[Folded[S]]:
+        """The stream's state, up to date; no command of this process moves it in the block."""
         folded = self._slot(stream)
         async with folded.lock:
             await self._refresh(stream, folded)
-        return folded
-
-    def forget(self, stream: str) -> None:
-        """Drop the kept state; the next command folds the stream anew."""
-        self._folded.pop(stream, None)
+            yield folded
 
     async def handle(self, stream: str, command: Command, *, actor: str) -> Outcome:
         """Carry out one command; a repeated one is answered with its first result.
@@ -88,20 +107,21 @@ class Dispatcher(Generic[S]):
             CauldronError: the decision refused it.
         """
         outcome = await self.handle_many(stream, [command], actor=actor)
-        first = outcome.events[0]
-        if not isinstance(first, CauldronError):
-            return outcome
-        earlier = await self.streams.find_command(command.key)
-        if earlier is None:
-            raise first
-        return Outcome([first_answer(earlier, command.key)], None, replayed=True)
+        if isinstance(outcome.events[0], CauldronError):
+            raise outcome.events[0]
+        return outcome
 
     async def handle_many(self, stream: str, commands: Sequence[Command], *, actor: str) -> Outcome:
         """Carry out commands in one commit, each decided after the one before.
 
         A command that is refused is set aside in ``events``; the others go on.
-        At most :data:`cauldron.domain.codec.MAX_COMMANDS` commands.
+
+        Raises:
+            Invalid: more than :data:`cauldron.domain.codec.MAX_COMMANDS` commands.
+            StaleVersion: others were faster, again and again.
         """
+        if len(commands) > codec.MAX_COMMANDS:
+            raise Invalid(f"a commit holds {codec.MAX_COMMANDS} commands, not {len(commands)}")
         folded = self._slot(stream)
         async with folded.lock:
             for attempt in range(1, MAX_ATTEMPTS + 1):
@@ -110,60 +130,67 @@ class Dispatcher(Generic[S]):
                     return await self._try(stream, folded, commands, actor)
                 except StaleVersion:
                     log.info("append contended", stream=stream, attempt=attempt)
-                except BaseException:
-                    self._reset(folded)
-                    raise
         raise StaleVersion(f"{stream} is contended", attempts=MAX_ATTEMPTS)
 
     async def _try(self, stream: str, folded: Folded[S], commands: Sequence[Command], actor: str) -> Outcome:
         ts = self._clock()
-        results, caused = self._decide_all(folded.state, commands, ts)
+        results, caused, last = self._decide_all(folded, commands, ts)
         if not caused:
-            return await self._unchanged(commands, results)
+            known = await self._first_answers(commands, results)
+            return Outcome(results, None, replayed=known == len(commands))
         keys = list(dict.fromkeys(commands[c].key for c, _ in caused))
         place = {key: i for i, key in enumerate(keys)}
         events = [(place[commands[c].key], event) for c, event in caused]
         commit = codec.commit_document(stream, folded.seq + 1, keys=keys, events=events, actor=actor, ts=ts)
         try:
             await self.streams.append(commit)
-        except StaleVersion:
-            self._reset(folded)
-            raise
         except Duplicate as seen:
-            self._reset(folded)
             return await self._again(stream, folded, commands, actor, set(seen.details["keys"]))
-        folded.seq += 1
+        for event in last:
+            self._decider.evolve(folded.state, event, ts=ts)
+        folded.seq, folded.ahead = folded.seq + 1, False
+        if any(not result or isinstance(result, CauldronError) for result in results):
+            await self._first_answers(commands, results)
         return Outcome(results, commit)
 
     def _decide_all(
-        self, state: S, commands: Sequence[Command], ts: int
-    ) -> tuple[list[list[Event] | CauldronError], list[tuple[int, Event]]]:
-        results: list[list[Event] | CauldronError] = []
+        self, folded: Folded[S], commands: Sequence[Command], ts: int
+    ) -> tuple[list[Result], list[tuple[int, Event]], list[Event]]:
+        """Results, (command, event) pairs, and the last events: folded only once they are committed.
+
+        So a command on its own never touches the state before it is durable.
+        """
+        results: list[Result] = []
         caused: list[tuple[int, Event]] = []
-        seen: set[str] = set()
-        decide, evolve = self._decider.decide, self._decider.evolve
+        pending: list[Event] = []
+        first: dict[str, int] = {}
         for index, command in enumerate(commands):
+            if command.key in first:
+                results.append(results[first[command.key]])
+                continue
+            for event in pending:
+                folded.ahead = True
+                self._decider.evolve(folded.state, event, ts=ts)
+            pending = []
             try:
-                events = [] if command.key in seen else decide(state, command)
+                pending = self._decider.decide(folded.state, command)
             except CauldronError as refusal:
                 results.append(refusal)
                 continue
-            seen.add(command.key)
-            for event in events:
-                evolve(state, event, ts=ts)
-                caused.append((index, event))
-            results.append(events)
-        return results, caused
+            first[command.key] = index
+            caused += [(index, event) for event in pending]
+            results.append(pending)
+        return results, caused, pending
 
-    async def _unchanged(
-        self, commands: Sequence[Command], results: list[list[Event] | CauldronError]
-    ) -> Outcome:
-        """Nothing new happened: a single repeated command gets its first answer."""
-        if len(commands) == 1:
-            earlier = await self.streams.find_command(commands[0].key)
-            if earlier is not None:
-                return Outcome([first_answer(earlier, commands[0].key)], None, replayed=True)
-        return Outcome(results)
+    async def _first_answers(self, commands: Sequence[Command], results: list[Result]) -> int:
+        """Put first results in place of empty and refused ones; returns how many were repeated."""
+        unsure = [i for i, r in enumerate(results) if not r or isinstance(r, CauldronError)]
+        earlier = await self.streams.find_commands([commands[i].key for i in unsure])
+        known = [i for i in unsure if commands[i].key in earlier]
+        for index in known:
+            key = commands[index].key
+            results[index] = first_answer(earlier[key], key)
+        return len(known)
 
     async def _again(
         self, stream: str, folded: Folded[S], commands: Sequence[Command], actor: str, known: set[str]
@@ -172,14 +199,10 @@ class Dispatcher(Generic[S]):
         await self._refresh(stream, folded)
         rest = [command for command in commands if command.key not in known]
         outcome = await self._try(stream, folded, rest, actor) if rest else Outcome([])
-        fresh = iter(outcome.events)
-        merged: list[list[Event] | CauldronError] = []
+        fresh, merged = iter(outcome.events), list[Result]()
         for command in commands:
-            if command.key not in known:
-                merged.append(next(fresh))
-                continue
-            earlier = await self.streams.find_command(command.key)
-            merged.append(first_answer(earlier, command.key) if earlier else [])
+            merged.append([] if command.key in known else next(fresh))
+        await self._first_answers(commands, merged)
         return Outcome(merged, outcome.commit, replayed=not rest)
 
     def _slot(self, stream: str) -> Folded[S]:
@@ -195,16 +218,21 @@ class Dispatcher(Generic[S]):
             if not self._folded[stream].lock.locked():
                 del self._folded[stream]
 
-    def _reset(self, folded: Folded[S]) -> None:
-        folded.state, folded.seq = self._decider.initial(), 0
-
     async def _refresh(self, stream: str, folded: Folded[S]) -> None:
-        evolve, fold = self._decider.evolve, self._decider.fold
-        async for page in self.streams.read(stream, after=folded.seq, whole=self._decider.whole):
-            if fold is not None:
-                folded.seq = fold(folded.state, page)
-                continue
-            for commit in page:
-                for event in commit["events"]:
-                    evolve(folded.state, Event(event["type"], event["data"]), ts=commit["ts"])
-                folded.seq = commit["seq"]
+        """Fold what is new; a state that ran ahead is replaced by a fresh fold, all at once."""
+        state, seq = (self._decider.initial(), 0) if folded.ahead else (folded.state, folded.seq)
+        async for page in self.streams.read(stream, after=seq, whole=self._decider.whole):
+            before, folded.ahead = folded.ahead, True  # until the page is folded whole
+            seq = self._fold(state, page)
+            folded.ahead = before
+            if not before:
+                folded.seq = seq
+        folded.state, folded.seq, folded.ahead = state, seq, False
+
+    def _fold(self, state: S, page: list[Commit]) -> int:
+        if self._decider.fold is not None:
+            return self._decider.fold(state, page)
+        for commit in page:
+            for event in commit["events"]:
+                self._decider.evolve(state, Event(event["type"], event["data"]), ts=commit["ts"])
+        return int(page[-1]["seq"])

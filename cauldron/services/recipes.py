@@ -1,5 +1,6 @@
 """What a worker reads to make a piece: the execution snapshot and the plan, by content hash."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Recipes:
         self._blobs = blobs
         self._recipes: OrderedDict[str, Recipe] = OrderedDict()
         self._plans: OrderedDict[str, Plan] = OrderedDict()
+        self._reading = asyncio.Lock()
 
     async def recipe(self, config_hash: str) -> Recipe:
         """The recipe with this configHash. Raises NotFound when its blob is gone."""
@@ -44,11 +46,14 @@ class Recipes:
 
     async def _kept(self, kept: OrderedDict[str, T], digest: str, read: Callable[[bytes], T]) -> T:
         if digest not in kept:
-            kept[digest] = read(await self._blobs.get(digest))
-            while len(kept) > KEPT:
-                kept.popitem(last=False)
+            async with self._reading:  # many jobs of one cook begin at once: read for the first only
+                if digest not in kept:
+                    kept[digest] = read(await self._blobs.get(digest))
+        found = kept[digest]
         kept.move_to_end(digest)
-        return kept[digest]
+        while len(kept) > KEPT:
+            kept.popitem(last=False)
+        return found
 
     async def load(self, plan: str) -> None:
         """Make :meth:`traits` ready for a plan."""
