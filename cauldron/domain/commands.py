@@ -97,13 +97,15 @@ class RefillSlots:
     """Make new pieces for the slots of rejected or failed ``pieces``.
 
     ``plan`` and ``plan_hash`` name the plan to draw the selections from: the
-    same one to regenerate, a revised one to re-roll.
+    same one to regenerate, a revised one to re-roll. ``base`` is the hash of the
+    plan that was revised; empty skips the check that it is still the newest.
     """
 
     key: str
     pieces: Sequence[int]
     plan: str
     plan_hash: str
+    base: str = ""
     reason: str = "refill"
 
 

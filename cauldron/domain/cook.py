@@ -28,7 +28,7 @@ from cauldron.domain.cook_state import (
     Cook,
     State,
 )
-from cauldron.domain.errors import Invalid, NotFound, Refused
+from cauldron.domain.errors import Invalid, NotFound, Refused, StaleVersion
 from cauldron.domain.events import Event
 
 # decision asked -> (decision recorded, piece states it applies to)
@@ -216,6 +216,8 @@ def _refill(cook: Cook, c: RefillSlots) -> list[Event]:
     slots = [cook.slot_of[n - 1] for n in numbers if cook.is_current(n)]
     if not slots:
         return []  # refilled already
+    if c.base and c.base != cook.plans[-1][2]:
+        raise StaleVersion("the plan was revised by somebody else meanwhile", plan=cook.plans[-1][2])
     first = cook.pieces + 1
     body = {
         "from": first,

@@ -5,6 +5,7 @@ would cost 46 s per 100,000 pieces. A 100,000-piece state holds about 1 MB.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
@@ -25,6 +26,7 @@ class State(StrEnum):
 
 
 ENDED = frozenset({State.STOPPED, State.COMPLETED, State.EXPORTED, State.FAILED})
+RESTING = (State.PAUSED, State.STOPPED, State.FAILED)  # pieces are left to make, and none may start
 
 # One byte per piece.
 QUEUED, GENERATED, FAILED, APPROVED, REJECTED, CULLED, KEPT = range(7)
@@ -60,6 +62,7 @@ class Cook:
         "slot_of",
         "started",
         "state",
+        "turns",
     )
 
     def __init__(self) -> None:
@@ -86,6 +89,7 @@ class Cook:
         self.last_ms = 0
         self.recent: list[tuple[int, int]] = []  # (instant, pieces made by then), newest last
         self.completions = 0
+        self.turns = 0  # changes of ``state``, asked for or by itself
         self.published_tokens = ""  # blob digest, once published
 
     @property
@@ -113,19 +117,26 @@ class Cook:
 
     def plan_of(self, piece: int) -> tuple[str, str]:
         """(plan blob, plan hash) that the piece's selection is drawn from."""
-        for first, blob, plan_hash in reversed(self.plans):
-            if piece >= first:
-                return blob, plan_hash
-        raise LookupError(f"piece {piece} was never queued")
+        index = bisect_right(self.plans, piece, key=_first_piece)
+        if not index:
+            raise LookupError(f"piece {piece} was never queued")
+        return self.plans[index - 1][1:]
 
     def in_state(self, *codes: int) -> list[int]:
         """Numbers of the pieces in any of these states, ascending."""
         return [i for i, code in enumerate(self.piece_state, 1) if code in codes]
 
     def missing_slots(self) -> int:
-        """Slots whose newest piece is rejected or failed: what a refill would make."""
-        bad = (REJECTED, FAILED)
-        return sum(1 for n in self.slot_current if n and self.piece_state[n - 1] in bad)
+        """Slots whose newest piece is rejected or failed: what a refill would make.
+
+        Only rejected and failed pieces are replaced, and nothing is decided on
+        them afterwards, so those replaced are all pieces beyond one per slot.
+        """
+        return self.counts[REJECTED] + self.counts[FAILED] - (self.pieces - self.amount)
+
+
+def _first_piece(plan: tuple[int, str, str]) -> int:
+    return plan[0]
 
 
 def evolve(cook: Cook, event: Event, *, ts: int) -> None:
@@ -151,6 +162,7 @@ def fold_commits(cook: Cook, commits: Iterable[Mapping[str, Any]]) -> int:
 
 def _started(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.state, cook.started, cook.first_ms = State.COOKING, data, ts
+    cook.turns += 1
     cook.amount, cook.attempts = data["amount"], data["attempts"]
     cook.slot_current = array("I", bytes(4 * data["amount"]))
     cook.recent = [(ts, 0)]
@@ -211,11 +223,13 @@ def _reviewed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
 
 def _paused(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.state, cook.pause_reason = State.PAUSED, data["reason"]
+    cook.turns += 1
     cook.pause_detail = data.get("detail", "")
 
 
 def _resumed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.state, cook.pause_reason, cook.pause_detail = State.COOKING, "", ""
+    cook.turns += 1
     cook.failures_since_resume = 0
     cook.recent = [(ts, cook.made)]
 
@@ -223,14 +237,17 @@ def _resumed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
 def _completed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.state = State.COMPLETED
     cook.completions += 1
+    cook.turns += 1
 
 
 def _stopped(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.state, cook.pause_reason = State.STOPPED, data.get("reason", "")
+    cook.turns += 1
 
 
 def _cook_failed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.state, cook.pause_reason = State.FAILED, data["reason"]
+    cook.turns += 1
     cook.pause_detail = data.get("detail", "")
 
 

@@ -4,6 +4,10 @@ A job is ``queued``, ``running`` under a lease, ``waiting`` for an instant or a
 remote run, ``held`` while its parent is paused, ``settled`` with its result until
 the parent's owner has folded it, then ``done`` or ``failed``. Instants are
 milliseconds since 1970 UTC.
+
+A paused parent has a closed *gate*. Whatever puts a job back into the queue (a
+retry, a lost worker, a late owner), a claim looks at the gate after it has taken
+the job and before anybody runs it: behind a closed gate nothing starts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cauldron.domain.errors import StaleVersion
-from cauldron.persistence.tables import NOT_STARTED
+from cauldron.persistence.tables import GATES, NOT_STARTED
 from cauldron.ports.storage import Claim, Compare, Doc, Insert, Op, Patch, Store
 
-MAX_DELIVERIES = 3  # leases that may be lost before a job is given up as poison
+MAX_LOST = 3  # leases that a job may lose before it is given up as poison
+MOVED = 5_000  # jobs moved at a time
 Outcome = Exception | None
 
 
@@ -29,16 +34,17 @@ class Lease:
 class JobStore:
     """One queue."""
 
-    def __init__(self, store: Store, table: str) -> None:
+    def __init__(self, store: Store, table: str, *, max_lost: int = MAX_LOST) -> None:
         self.store = store
         self.table = table
+        self._max_lost = max_lost
 
     async def enqueue(self, jobs: Sequence[Doc]) -> None:
         """Add jobs; those whose ``_id`` exists already are left as they are."""
         await self.store.commit([Insert(self.table, job) for job in jobs], atomic=False)
 
     async def claim(self, lease: Lease, *, limit: int, now: int) -> list[Doc]:
-        """Take up to ``limit`` queued jobs, lowest ``rank`` first."""
+        """Take up to ``limit`` queued jobs, lowest ``rank`` first; none behind a closed gate."""
         taken = {
             "status": "running",
             "leaseId": lease.id,
@@ -54,7 +60,24 @@ class JobStore:
             limit=limit,
             increment=("deliveries",),
         )
-        return await self.store.claim(claim)
+        return await self._admitted(await self.store.claim(claim), lease, now)
+
+    async def _admitted(self, jobs: list[Doc], lease: Lease, now: int) -> list[Doc]:
+        """The claimed jobs whose gates are open; the others are held again, not run."""
+        parents = sorted({job["parent"] for job in jobs})
+        closed = await self._closed(parents)
+        if not closed:
+            return jobs
+        body = {"status": "held", "leaseId": None, "worker": None, "updatedAt": now}
+        back = [job["_id"] for job in jobs if job["parent"] in closed]
+        await self.store.commit([self._fenced(job, lease, body) for job in back], atomic=False)
+        for parent in closed - await self._closed(sorted(closed)):  # opened since: nobody else saw these
+            await self._move(parent, ("held",), "queued", now=now)
+        return [job for job in jobs if job["parent"] not in closed]
+
+    async def _closed(self, parents: Sequence[str]) -> set[str]:
+        gates = await self.store.get(GATES, parents) if parents else []
+        return {gate["_id"] for gate in gates if gate is not None and gate["closed"]}
 
     async def settle(self, results: Mapping[str, Mapping[str, Any]], *, lease: Lease, now: int) -> list[str]:
         """End jobs held under ``lease``: ``{job id: result}``; returns the ids that were settled.
@@ -103,27 +126,96 @@ class JobStore:
         ]
         await self.store.commit(ops, atomic=False)
 
-    async def hold(self, parent: str, *, now: int) -> int:
-        """Keep a paused parent's jobs out of every claim."""
-        return await self._move(parent, ("queued", "waiting"), {"status": "held", "updatedAt": now})
+    async def hold(self, parent: str, *, at: int, now: int) -> int:
+        """Close a parent's gate: once this returns, none of its jobs starts.
 
-    async def unhold(self, parent: str, *, now: int) -> int:
-        """Let a resumed parent's jobs be claimed again."""
-        return await self._move(parent, ("held",), {"status": "queued", "updatedAt": now})
+        ``at`` is the ``seq`` of the parent's stream that says so. Gates move
+        forward only: who speaks of an earlier ``seq`` changes nothing.
+        """
+        gate = {"_id": parent, "closed": True, "at": at}
+        if await self._turn(gate, [Insert(GATES, gate)]):
+            return await self._move(parent, ("queued", "waiting"), "held", now=now)
+        return 0
 
-    async def _move(self, parent: str, states: Sequence[str], changes: Mapping[str, Any]) -> int:
-        moved = 0
+    async def unhold(self, parent: str, *, at: int, now: int) -> int:
+        """Open a parent's gate as of its ``seq`` ``at``; returns how many jobs may be claimed again."""
+        if await self._turn({"_id": parent, "closed": False, "at": at}, []):
+            return await self._move(parent, ("held",), "queued", now=now)
+        return 0
+
+    async def _turn(self, gate: Doc, first: list[Op]) -> bool:
+        """Whether the gate stands as wanted now."""
+        changes = {"closed": gate["closed"], "at": gate["at"]}
+        turn = Patch(GATES, gate["_id"], changes, {"at": Compare("<", gate["at"])})
+        await self.store.commit([*first, turn], atomic=False)
+        return (gate["_id"] in await self._closed([gate["_id"]])) is gate["closed"]
+
+    async def free_stray(self, *, now: int) -> int:
+        """Queue what is still held behind an open gate, because its holder died or was late."""
+        freed, parent = 0, ""
         while True:
-            where = {"status": NOT_STARTED, "parent": parent}
-            found = await self.store.find(self.table, where, order=("parent",), limit=5000)
+            where = {"status": "held", "parent": Compare(">", parent)}
+            found = await self.store.find(self.table, where, order=("parent",), limit=1)
+            if not found:
+                return freed
+            parent = found[0]["parent"]
+            if not await self._closed([parent]):
+                freed += await self._move(parent, ("held",), "queued", now=now)
+
+    async def parents_settled(self, *, after: str = "") -> list[str]:
+        """Parents that have settled jobs to fold."""
+        parents: list[str] = []
+        while True:
+            where = {"status": "settled", "parent": Compare(">", after)}
+            found = await self.store.find(self.table, where, order=("parent",), limit=1)
+            if not found:
+                return parents
+            after = found[0]["parent"]
+            parents.append(after)
+
+    async def _move(self, parent: str, states: Sequence[str], to: str, *, now: int) -> int:
+        moved, after = 0, None
+        scope: str | tuple[str, ...] = "held" if states == ("held",) else NOT_STARTED
+        where, body = {"status": scope, "parent": parent}, {"status": to, "updatedAt": now}
+        while True:
+            found = await self.store.find(self.table, where, order=("parent",), limit=MOVED, after=after)
             ops = [
-                Patch(self.table, job["_id"], changes, {"status": job["status"]})
+                Patch(self.table, job["_id"], body, {"status": job["status"]})
                 for job in found
                 if job["status"] in states
             ]
-            if not ops:
+            if ops:
+                moved += sum(o is None for o in await self.store.commit(ops, atomic=False))
+            if len(found) < MOVED:
                 return moved
-            moved += sum(o is None for o in await self.store.commit(ops, atomic=False))
+            after = (parent, found[-1]["_id"])
+
+    async def put_back(self, jobs: Sequence[Doc], *, now: int) -> None:
+        """Hold settled jobs that were not at fault, behind the gate that their parent has closed.
+
+        What they did so far becomes history.
+        """
+        ops = [
+            Patch(
+                self.table,
+                job["_id"],
+                {
+                    "status": "held",
+                    "result": None,
+                    "history": [*(job.get("history") or ()), *(job["result"].get("steps") or ())][-20:],
+                    "blocked": 0,
+                    "updatedAt": now,
+                },
+                {"status": "settled"},
+            )
+            for job in jobs
+        ]
+        await self.store.commit(ops, atomic=False)
+
+    async def drop(self, job: str, *, now: int) -> bool:
+        """End a job that nobody has begun; False when it runs or has ended."""
+        op = Patch(self.table, job, {"status": "done", "updatedAt": now}, {"status": NOT_STARTED})
+        return (await self.store.commit([op], atomic=False))[0] is None
 
     async def wake_due(self, *, now: int, limit: int = 500) -> int:
         """Put waiting jobs whose instant has come back into the queue."""
@@ -131,18 +223,33 @@ class JobStore:
             self.table, {"status": "waiting", "runAt": Compare("<=", now)}, order=("runAt",), limit=limit
         )
         ops = [
-            Patch(self.table, job["_id"], {"status": "queued", "updatedAt": now}, {"status": "waiting"})
+            Patch(
+                self.table,
+                job["_id"],
+                {"status": "queued", "updatedAt": now},
+                {"status": "waiting", "runAt": job["runAt"]},
+            )
             for job in due
         ]
         return sum(o is None for o in await self.store.commit(ops, atomic=False)) if ops else 0
 
-    async def reap(self, worker: str, *, now: int) -> int:
-        """Take back what a lost worker held; jobs lost too often end as poison."""
+    async def reap(self, worker: str, *, now: int, lost: bool = True) -> int:
+        """Take back what a worker held. A ``lost`` one died with it: jobs lost too often end as poison."""
         held = await self.store.find(
-            self.table, {"status": "running", "worker": worker}, order=("worker",), limit=5000
+            self.table, {"status": "running", "worker": worker}, order=("worker",), limit=MOVED
         )
-        ops = [Patch(self.table, job["_id"], _taken_back(job, now), _same_lease(job)) for job in held]
+        ops = [
+            Patch(self.table, job["_id"], self._taken_back(job, now, lost), _same_lease(job)) for job in held
+        ]
         return sum(o is None for o in await self.store.commit(ops, atomic=False)) if ops else 0
+
+    def _taken_back(self, job: Doc, now: int, lost: bool) -> dict[str, Any]:
+        times = job.get("lost", 0) + lost
+        body = {"leaseId": None, "worker": None, "lost": times, "updatedAt": now}
+        if not lost or times < self._max_lost:
+            return body | {"status": "queued"}
+        error = {"code": "worker_lost", "message": f"the worker died {times} times while it made this"}
+        return body | {"status": "settled", "result": {"status": "failed", "error": error, "steps": []}}
 
     async def get(self, job: str) -> Doc | None:
         """A job by id."""
@@ -155,18 +262,6 @@ class JobStore:
         """
         outcome = await self.store.commit([self._fenced(job["_id"], lease, changes)], atomic=False)
         return not isinstance(outcome[0], StaleVersion)
-
-
-def _taken_back(job: Doc, now: int) -> dict[str, Any]:
-    body: dict[str, Any] = {"leaseId": None, "worker": None, "updatedAt": now}
-    if job.get("deliveries", 0) < MAX_DELIVERIES:
-        return body | {"status": "queued"}
-    error = {
-        "code": "worker_lost",
-        "message": f"the worker died {job['deliveries']} times while making this piece",
-    }
-    history = job.get("history") or []
-    return body | {"status": "settled", "result": {"status": "failed", "error": error, "steps": history}}
 
 
 def _same_lease(job: Doc) -> dict[str, Any]:

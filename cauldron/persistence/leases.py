@@ -1,7 +1,7 @@
 """Named leases: who looks after something now. They avoid contention; they are not the fence."""
 
 from cauldron.domain.errors import Duplicate, StaleVersion
-from cauldron.ports.storage import Delete, Put, Store
+from cauldron.ports.storage import Delete, Doc, Put, Store
 from cauldron.ports.system import Clock
 
 TABLE = "leases"
@@ -20,9 +20,9 @@ class Leases:
         """Take or renew a lease; False while somebody else holds it."""
         [doc] = await self._store.get(TABLE, [name])
         now = self._clock()
-        if doc is not None and doc["holder"] != self._holder and doc["until"] > now:
+        if doc is not None and doc["holder"] != self._holder and _lasts(doc, now):
             return False
-        wanted = {"_id": name, "holder": self._holder, "until": now + self._ttl_ms}
+        wanted = {"_id": name, "holder": self._holder, "until": now + self._ttl_ms, "ttlMs": self._ttl_ms}
         try:
             await self._store.commit([Put(TABLE, wanted, doc["_v"] if doc else 0)])
         except (StaleVersion, Duplicate):
@@ -32,3 +32,8 @@ class Leases:
     async def release(self, name: str) -> None:
         """Let go of a lease, if it is still ours."""
         await self._store.commit([Delete(TABLE, name, {"holder": self._holder})], atomic=False)
+
+
+def _lasts(doc: Doc, now: int) -> bool:
+    """Whether a lease is not over; one that outlasts its length dates from before the clock was set back."""
+    return bool(now < doc["until"] <= now + doc["ttlMs"])

@@ -6,6 +6,7 @@ COOK_EVENTS = "cook_events"
 CAST_EVENTS = "cast_events"
 COOK_JOBS = "cook_jobs"
 CAST_JOBS = "cast_jobs"
+GATES = "gates"
 NOT_STARTED = ("held", "queued", "waiting")  # jobs without a lease, not yet settled
 
 
@@ -29,6 +30,7 @@ def _jobs(name: str) -> Table:
             Index(fields=("worker",), where={"status": "running"}),
             Index(fields=("runAt",), where={"status": "waiting"}),
             Index(fields=("parent",), where={"status": NOT_STARTED}),
+            Index(fields=("parent",), where={"status": "held"}),
             Index(fields=("parent",), where={"status": "failed"}),
         ),
     )
@@ -39,6 +41,7 @@ TABLES: tuple[Table, ...] = (
     _events(CAST_EVENTS),
     _jobs(COOK_JOBS),
     _jobs(CAST_JOBS),
+    Table(name=GATES),
     Table(name="workers", indexes=(Index(fields=("until",)),)),
     Table(name="leases"),
     Table(name="cursors"),

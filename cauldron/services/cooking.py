@@ -1,6 +1,7 @@
 """People's commands on cooks: start, pause, resume, stop, refill; and what a cook is doing."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,8 @@ from cauldron.domain.commands import (
     StartCook,
     StopCook,
 )
-from cauldron.domain.cook_state import ENDED, Cook, State
-from cauldron.domain.errors import NotFound, Refused
+from cauldron.domain.cook_state import ENDED, RESTING, Cook, State
+from cauldron.domain.errors import NotFound, Refused, StaleVersion
 from cauldron.domain.reservation import Rows
 from cauldron.domain.snapshot import Snapshot, check_exposed
 from cauldron.domain.spell import slug_of
@@ -117,7 +118,7 @@ class Cooking:
         if folded.state.state is not State.IDLE:
             return False
         outcome = await self.cooks.handle(stream, command, actor=actor)
-        await self.projector.catch_up(command.cook_id)
+        await self._project(command.cook_id)
         return not outcome.replayed
 
     async def _reserve(
@@ -132,7 +133,7 @@ class Cooking:
                 return rows.reserved[rows.active]
             cook_id = self.new_id()
             command = ReserveRows(
-                key=wanted.key or f"reserve:{cook_id}",
+                key=f"reserve:{actor}:{wanted.key or cook_id}",  # a caller's key meets its own only
                 cook_id=cook_id,
                 amount=wanted.amount,
                 supply=supply,
@@ -152,20 +153,31 @@ class Cooking:
     async def command(self, cook_id: str, command: CookCommand, *, actor: str) -> Outcome:
         """Carry out one command on a cook and bring its read models up to date."""
         outcome = await self.cooks.handle(stream_of(cook_id), command, actor=actor)
-        await self.projector.catch_up(cook_id)
+        await self._project(cook_id)
         return outcome
+
+    async def _project(self, cook_id: str) -> None:
+        """Project what was done; when others do so at the same time they will do this, too."""
+        with contextlib.suppress(StaleVersion):
+            await self.projector.catch_up(cook_id)
+
+    async def _obey(self, cook_id: str) -> None:
+        """Close or open the gate of the cook's queue, as its stream says now."""
+        folded = await self.cooks.load(stream_of(cook_id))
+        turn = self.jobs.hold if folded.state.state in RESTING else self.jobs.unhold
+        await turn(cook_id, at=folded.seq, now=self.collecting.clock())
 
     async def pause(self, cook_id: str, *, actor: str, reason: str = "") -> None:
         """No further piece starts once this returns; pieces in flight finish."""
         command = PauseCook(key=f"pause:{self.new_id()}", reason="asked", detail=reason)
         await self.command(cook_id, command, actor=actor)
-        await self.jobs.hold(cook_id, now=self.collecting.clock())
+        await self._obey(cook_id)
 
     async def stop(self, cook_id: str, *, actor: str, reason: str = "") -> None:
         """End the cook; pieces in flight finish, the others stay unmade."""
         command = StopCook(key=f"stop:{self.new_id()}", reason=reason)
         await self.command(cook_id, command, actor=actor)
-        await self.jobs.hold(cook_id, now=self.collecting.clock())
+        await self._obey(cook_id)
 
     async def resume(self, cook_id: str, *, actor: str, reason: str = "") -> None:
         """Go on from a pause or from an end that left pieces to make.
@@ -176,7 +188,7 @@ class Cooking:
         await self.activate(cook_id, actor=actor)
         command = ResumeCook(key=f"resume:{self.new_id()}", reason=reason)
         await self.command(cook_id, command, actor=actor)
-        await self.jobs.unhold(cook_id, now=self.collecting.clock())
+        await self._obey(cook_id)
 
     async def activate(self, cook_id: str, *, actor: str) -> None:
         """Make an ended cook its collection's active one, if no other is.
@@ -214,14 +226,15 @@ class Cooking:
         if not newest:
             raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
         if doc is None or doc["seq"] < newest[0]["seq"]:
-            await self.projector.catch_up(cook_id)
+            await self._project(cook_id)
             [doc] = await self.store.get("cook_status", [cook_id])
         if doc is None:
             raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
         return doc
 
     async def _running(self, cook_id: str) -> int:
-        jobs = await self.store.find(self.jobs.table, {"status": "running"}, order=("worker",))
+        where = {"status": "running"}
+        jobs = await self.store.find(self.jobs.table, where, order=("worker",), limit=10_000)
         return sum(job["parent"] == cook_id for job in jobs)
 
     async def find(self, text: str, *, owner: str) -> str:

@@ -16,7 +16,9 @@ from cauldron.persistence.streams import Commit
 from cauldron.ports.storage import Compare, Doc, Insert, Op, Patch, Put, Store
 from cauldron.services.dispatch import Dispatcher, Folded
 
-BATCH = 1000  # operations per write
+BATCH = 500  # operations per write, so that no neighbour waits long for the store
+TRIES = 20
+Selections = dict[int, Mapping[str, Any]]  # piece number -> traits
 
 
 class TraitSource(Protocol):
@@ -53,15 +55,17 @@ class Projector:
         self._traits = traits
 
     async def cursor(self, cook_id: str) -> Cursor:
-        """Where the stored projections of a cook stand."""
+        """Where the stored projections of a cook stand: the further behind of its two records."""
         [doc] = await self._store.get("cook_status", [cook_id])
         [parent] = await self._store.get("cooks", [cook_id])
         cursor = Cursor()
         if doc is not None:
-            cursor.seq, cursor.version = doc["seq"], doc["_v"]
+            cursor.version = doc["_v"]
         if parent is not None:
             cursor.parent_version = parent["_v"]
             cursor.first_outputs = list(parent["generationIds"])
+        if doc is not None and parent is not None:
+            cursor.seq = min(doc["seq"], parent["seq"])
         return cursor
 
     async def catch_up(self, cook_id: str, *, cursor: Cursor | None = None) -> Cursor:
@@ -70,58 +74,70 @@ class Projector:
         Raises:
             NotFound: there is no such cook.
         """
-        for _ in range(20):
+        stream = stream_of(cook_id)
+        for _ in range(TRIES):
             at = cursor or await self.cursor(cook_id)
-            folded = await self._cooks.load(stream_of(cook_id))
+            cursor = None  # a second look starts from what is stored
+            folded = await self._cooks.load(stream)
             if folded.seq == 0:
                 raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
-            if at.version and at.seq >= folded.seq:
+            if at.version and at.parent_version and at.seq >= folded.seq:
                 return at
             try:
-                async for page in self._cooks.streams.read(stream_of(cook_id), after=at.seq):
-                    await self.write(folded, page, cursor=at)
-                await self.save_status(folded, cursor=at)
+                await self._pages(folded, at)  # the long part, while others go on
+                async with self._cooks.holding(stream):
+                    await self._pages(folded, at)
+                    await self._save(folded, at)
             except StaleVersion:
-                cursor = None  # somebody else is projecting too: look again
-                continue
+                continue  # another process is projecting too
             return at
         raise StaleVersion(f"the projections of {cook_id} are contended")
 
+    async def _pages(self, folded: Folded[Cook], at: Cursor) -> None:
+        async for page in self._cooks.streams.read(stream_of(folded.state.started["cookId"]), after=at.seq):
+            within = [commit for commit in page if commit["seq"] <= folded.seq]
+            await self.write(folded, within, cursor=at)
+            if len(within) < len(page):
+                return
+
     async def write(self, folded: Folded[Cook], commits: Sequence[Commit], *, cursor: Cursor) -> None:
-        """Write pieces, outputs, casts and reviews of ``commits``; moves ``cursor`` in memory."""
-        await self.ready(folded.state, commits)
-        ops: list[Op] = []
+        """Write pieces, outputs, casts and reviews of ``commits``; moves ``cursor`` in memory.
+
+        The cursor never passes what is not durable, so that a write that fails is done again.
+        """
+        cook, ops, first = folded.state, list[Op](), list(cursor.first_outputs)
         for commit in commits:
             if commit["seq"] <= cursor.seq:
                 continue
-            ops.extend(self.documents(folded.state, commit, first_outputs=cursor.first_outputs))
-            reviews = _reviews(folded.state, commit)
-            if reviews:  # they change documents that must be there first
+            traits = await self.selections(cook, commit)
+            ops.extend(self.documents(cook, commit, traits, first_outputs=first))
+            reviews = _reviews(cook, commit)
+            if reviews or len(ops) >= BATCH or commit is commits[-1]:
                 await self._flush(ops)
-                await self._flush(reviews)
-                ops = []
-            cursor.seq = commit["seq"]
-            if len(ops) >= BATCH:
-                await self._flush(ops)
-                ops = []
-        await self._flush(ops)
+                await self._flush(reviews)  # they change documents that must be there first
+                cursor.seq, cursor.first_outputs, ops = commit["seq"], list(first), []
 
     async def _flush(self, ops: Sequence[Op]) -> None:
         for start in range(0, len(ops), BATCH):
             await self._store.commit(ops[start : start + BATCH], atomic=False)
 
-    async def ready(self, cook: Cook, commits: Sequence[Commit]) -> None:
-        """Load the plans that :meth:`documents` of these commits will look into."""
-        plans = {
-            cook.plan_of(event["data"]["piece"])[0]
-            for commit in commits
-            for event in commit["events"]
-            if event["type"] in _ENDS
-        }
-        for plan in plans:
-            await self._traits.load(plan)
+    async def selections(self, cook: Cook, commit: Commit) -> Selections:
+        """The traits of the pieces that a commit ends, by piece number."""
+        found: Selections = {}
+        loaded = ""
+        for event in commit["events"]:
+            if event["type"] in _ENDS:
+                data = event["data"]
+                plan = cook.plan_of(data["piece"])[0]
+                if plan != loaded:
+                    await self._traits.load(plan)
+                    loaded = plan  # and nothing is awaited before it is looked into
+                found[data["piece"]] = self._traits.traits(plan, data["slot"])
+        return found
 
-    def documents(self, cook: Cook, commit: Commit, *, first_outputs: list[str]) -> Iterator[Insert]:
+    def documents(
+        self, cook: Cook, commit: Commit, selections: Selections, *, first_outputs: list[str]
+    ) -> Iterator[Insert]:
         """New documents of a commit: pieces with their outputs and inner casts."""
         ts, seq = commit["ts"], commit["seq"]
         for event in commit["events"]:
@@ -129,43 +145,47 @@ class Projector:
             if state is None:
                 continue
             data = event["data"]
-            traits = self._traits.traits(cook.plan_of(data["piece"])[0], data["slot"])
+            traits = selections[data["piece"]]
             yield Insert(
                 "pieces",
                 status.piece_document(cook, data, traits=traits, state=state, ts=ts, seq=seq),
             )
             for output in status.output_documents(cook, data, seq=seq):
-                if len(first_outputs) < status.FIRST_PAGE:
+                if len(first_outputs) < status.FIRST_PAGE and output["_id"] not in first_outputs:
                     first_outputs.append(output["_id"])
                 yield Insert("generationOutputs", output)
             cast = status.inner_cast_document(cook, data, ts=ts, seq=seq)
             if cast is not None:
                 yield Insert("casts", cast)
 
-    async def save_status(self, folded: Folded[Cook], *, cursor: Cursor) -> Doc:
+    async def save_status(self, folded: Folded[Cook], *, cursor: Cursor) -> None:
         """Write the counters as of ``cursor.seq``.
 
         Raises:
-            StaleVersion: another process has written them since.
+            StaleVersion: another process has written them since, or the stream has moved on.
         """
         async with folded.lock:
-            if folded.seq != cursor.seq:
-                raise StaleVersion("the stream has moved on")
-            doc = status.status_document(folded.state, seq=cursor.seq)
-            parent = status.cook_document(folded.state, seq=cursor.seq, first_outputs=cursor.first_outputs)
-        outcomes = await self._store.commit(
-            [
-                Put("cook_status", doc, cursor.version),
-                Put("cooks", parent, cursor.parent_version),
-            ],
-            atomic=False,
-        )
-        for outcome in outcomes:
-            if outcome is not None:
-                raise StaleVersion("the projections were written by another process")
+            docs = self._status(folded, cursor)
+        await self._put(docs, cursor)
+
+    async def _save(self, folded: Folded[Cook], cursor: Cursor) -> None:
+        await self._put(self._status(folded, cursor), cursor)
+
+    def _status(self, folded: Folded[Cook], cursor: Cursor) -> tuple[Doc, Doc]:
+        if folded.seq != cursor.seq or folded.ahead:
+            raise StaleVersion("the stream has moved on")
+        first = cursor.first_outputs
+        parent = status.cook_document(folded.state, seq=cursor.seq, first_outputs=first)
+        return parent, status.status_document(folded.state, seq=cursor.seq)
+
+    async def _put(self, docs: tuple[Doc, Doc], cursor: Cursor) -> None:
+        """The parent record first: the status is the cursor, and moves last."""
+        parent, counters = docs
+        ops = [Put("cooks", parent, cursor.parent_version), Put("cook_status", counters, cursor.version)]
+        if any(await self._store.commit(ops, atomic=False)):
+            raise StaleVersion("the projections were written by another process")
         cursor.version += 1
         cursor.parent_version += 1
-        return doc
 
 
 _ENDS: Mapping[str, str] = {"PieceGenerated": "generated", "GenerationFailed": "failed"}
@@ -174,14 +194,11 @@ _ENDS: Mapping[str, str] = {"PieceGenerated": "generated", "GenerationFailed": "
 def _reviews(cook: Cook, commit: Commit) -> list[Op]:
     """The patches of a commit's decisions; one applied already changes nothing."""
     cook_id, seq = cook.started["cookId"], commit["seq"]
-    ops: list[Op] = []
+    changes: dict[int, dict[str, Any]] = {}  # the last decision of the commit on each piece
     for event in commit["events"]:
         if event["type"] == "PiecesReviewed":
-            changes = status.review_changes(event["data"], actor=commit["actor"], ts=commit["ts"], seq=seq)
-            guard = {"seq": Compare("<", seq)}
-            ops += [
-                Patch("pieces", status.piece_id(cook_id, number), changes, guard)
-                for low, high in event["data"]["pieces"]
-                for number in range(low, high + 1)
-            ]
-    return ops
+            body = status.review_changes(event["data"], actor=commit["actor"], ts=commit["ts"], seq=seq)
+            for low, high in event["data"]["pieces"]:
+                changes.update(dict.fromkeys(range(low, high + 1), body))
+    guard = {"seq": Compare("<=", seq)}
+    return [Patch("pieces", status.piece_id(cook_id, n), body, guard) for n, body in changes.items()]

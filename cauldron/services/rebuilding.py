@@ -1,18 +1,18 @@
 """Rebuilding read models from the event log, and checking them against it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cauldron.domain import status
 from cauldron.domain.cook_state import Cook, fold_commits
-from cauldron.domain.errors import NotFound
 from cauldron.persistence.streams import Commit, Streams
-from cauldron.ports.storage import Doc, Put, Store
+from cauldron.ports.storage import Delete, Doc, Insert, Op, Patch, Put, Store
 from cauldron.services.projecting import Projector, stream_of
 
 CHECKED = 500  # documents compared at a time
 MOST_FINDINGS = 100
+COUNTED = (("pieces", ("cookId", "number")), ("generationOutputs", ("cookId",)))  # with their orders
 
 
 @dataclass(slots=True)
@@ -40,44 +40,83 @@ class Rebuilding:
     projector: Projector
 
     async def check(self, cook_id: str, findings: Findings) -> None:
-        """Compare every stored read model of a cook with a fresh fold of its stream."""
-        async for docs in self._documents(cook_id):
-            await self._compare(docs, findings)
+        """Compare every stored read model of a cook with a fresh fold of its stream.
+
+        A cook may go on meanwhile: it is compared as of the commit it was projected up to.
+        """
+        upto = (await self.projector.catch_up(cook_id)).seq
+        known: dict[str, set[str]] = {table: set() for table, _ in COUNTED}
+        async for docs in self._documents(cook_id, upto=upto):
+            for table, doc in docs:
+                if table in known:
+                    known[table].add(doc["_id"])
+            await self._compare(docs, findings, upto=upto)
+        async for table, doc in self._extra(cook_id, known, upto=upto):
+            findings.note(table, doc["_id"], "is not in the log")
         findings.cooks += 1
 
     async def rewrite(self, cook_id: str, findings: Findings) -> None:
         """Replace every read model of a cook by a fresh fold of its stream."""
-        async for docs in self._documents(cook_id):
-            await self.store.commit([Put(table, doc, None) for table, doc in docs], atomic=False)
+        upto = (await self.projector.catch_up(cook_id)).seq
+        known: dict[str, set[str]] = {table: set() for table, _ in COUNTED}
+        async for docs in self._documents(cook_id, upto=upto):
+            for table, doc in docs:
+                if table in known:
+                    known[table].add(doc["_id"])
+            ops = [op for table, doc in docs for op in _replacing(table, doc)]
+            await self.store.commit(ops, atomic=False)
             findings.documents += len(docs)
+        async for table, doc in self._extra(cook_id, known, upto=upto):
+            await self.store.commit([Delete(table, doc["_id"], {"seq": doc["seq"]})], atomic=False)
+        await self.projector.catch_up(cook_id)
         findings.cooks += 1
 
-    async def _documents(self, cook_id: str) -> AsyncIterator[list[tuple[str, Doc]]]:
-        """Pages of (table, document) as the log has them; the counters come last."""
+    async def _extra(
+        self, cook_id: str, known: Mapping[str, set[str]], *, upto: int
+    ) -> AsyncIterator[tuple[str, Doc]]:
+        """Documents that no event of the stream accounts for."""
+        for table, order in COUNTED:
+            after: tuple[Any, ...] | None = None
+            while True:
+                where = {"cookId": cook_id}
+                page = await self.store.find(table, where, order=order, limit=CHECKED, after=after)
+                for doc in page:
+                    if doc["_id"] not in known[table] and doc["seq"] <= upto:
+                        yield table, doc
+                if len(page) < CHECKED:
+                    break
+                after = (*(page[-1][field] for field in order), page[-1]["_id"])
+
+    async def _documents(self, cook_id: str, *, upto: int) -> AsyncIterator[list[tuple[str, Doc]]]:
+        """Pages of (table, document) as the log has them up to a ``seq``; the counters come last."""
         stream = stream_of(cook_id)
-        cook, seq = Cook(), 0
+        cook = Cook()
         reviews: dict[int, dict[str, Any]] = {}
-        async for page in self.streams.read(stream, whole=False):
-            seq = fold_commits(cook, page)
+        async for page in self._until(stream, upto, whole=False):
+            fold_commits(cook, page)
             _note_reviews(page, reviews)
-        if not seq:
-            raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
         first: list[str] = []
-        async for page in self.streams.read(stream):
-            await self.projector.ready(cook, page)
+        async for page in self._until(stream, upto, whole=True):
             for commit in page:
+                traits = await self.projector.selections(cook, commit)
                 found = [
                     (op.table, _reviewed(op.table, op.doc, reviews))
-                    for op in self.projector.documents(cook, commit, first_outputs=first)
+                    for op in self.projector.documents(cook, commit, traits, first_outputs=first)
                 ]
                 if found:
                     yield found
         yield [
-            ("cook_status", status.status_document(cook, seq=seq)),
-            ("cooks", status.cook_document(cook, seq=seq, first_outputs=first)),
+            ("cooks", status.cook_document(cook, seq=upto, first_outputs=first)),
+            ("cook_status", status.status_document(cook, seq=upto)),
         ]
 
-    async def _compare(self, docs: list[tuple[str, Doc]], findings: Findings) -> None:
+    async def _until(self, stream: str, upto: int, *, whole: bool) -> AsyncIterator[list[Commit]]:
+        async for page in self.streams.read(stream, whole=whole):
+            yield [commit for commit in page if commit["seq"] <= upto]
+            if page[-1]["seq"] >= upto:
+                return
+
+    async def _compare(self, docs: list[tuple[str, Doc]], findings: Findings, *, upto: int) -> None:
         by_table: dict[str, list[Doc]] = {}
         for table, doc in docs:
             by_table.setdefault(table, []).append(doc)
@@ -86,7 +125,8 @@ class Rebuilding:
                 part = wanted[start : start + CHECKED]
                 stored = await self.store.get(table, [doc["_id"] for doc in part])
                 for doc, there in zip(part, stored, strict=True):
-                    _judge(table, doc, there, findings)
+                    if there is None or there["seq"] <= upto:  # else it has changed since
+                        _judge(table, doc, there, findings)
         findings.documents += len(docs)
 
 
@@ -102,6 +142,14 @@ def _judge(table: str, wanted: Doc, there: Doc | None, findings: Findings) -> No
 DELIVERED = frozenset(
     {"deliveryStatus", "deliveryTimestamp", "deliveryAttempts", "deliveryError"}
 )  # written by delivery, not folded from the cook's stream
+
+
+def _replacing(table: str, doc: Doc) -> list[Op]:
+    """Put the document there; of an output that is there, what delivery wrote is left alone."""
+    if table != "generationOutputs" or doc["notificationPlatform"] == "none":
+        return [Put(table, doc, None)]
+    kept = {key: value for key, value in doc.items() if key not in DELIVERED and key != "_id"}
+    return [Insert(table, doc), Patch(table, doc["_id"], kept)]
 
 
 def _note_reviews(page: list[Commit], last: dict[int, dict[str, Any]]) -> None:

@@ -1,12 +1,15 @@
 """Review and re-roll: decisions on pieces, and new pieces for slots that were turned down."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+from cauldron.domain import cook as cooks
 from cauldron.domain.commands import RefillSlots, ReviewPieces
 from cauldron.domain.cook_state import FAILED, REJECTED, Cook
-from cauldron.domain.errors import Refused
+from cauldron.domain.errors import Refused, StaleVersion
 from cauldron.domain.events import Event
 from cauldron.domain.hashing import content_hash
 from cauldron.domain.rerolling import reroll
@@ -15,6 +18,8 @@ from cauldron.ports.system import NewId
 from cauldron.services.cooking import Cooking
 from cauldron.services.projecting import stream_of
 from cauldron.services.recipes import Recipes
+
+TRIES = 5  # at revising a plan that others revise, too
 
 
 @dataclass(slots=True)
@@ -43,7 +48,7 @@ class Reviewing:
             for this decision; nothing is changed then.
         """
         command = ReviewPieces(
-            key=key or f"review:{self.new_id()}", decision=decision, pieces=pieces, reason=reason
+            key=f"review:{cook_id}:{key or self.new_id()}", decision=decision, pieces=pieces, reason=reason
         )
         outcome = await self.cooking.command(cook_id, command, actor=actor)
         events = outcome.events[0]
@@ -60,38 +65,55 @@ class Reviewing:
         Raises:
             Refused: nothing is rejected or failed. Infeasible: no other selection fits.
         """
+        for _ in range(TRIES):
+            command = await self._refill(cook_id, pieces, same=same)
+            await self.cooking.activate(cook_id, actor=actor)
+            with contextlib.suppress(StaleVersion):  # somebody else re-rolled meanwhile: from their plan
+                outcome = await self.cooking.command(cook_id, command, actor=actor)
+                events = outcome.events[0]
+                return sum(_queued(event) for event in events) if isinstance(events, list) else 0
+        raise Refused("the plan is being revised by others: try again", cook=cook_id)
+
+    async def _refill(self, cook_id: str, pieces: Sequence[int] | None, *, same: bool) -> RefillSlots:
         cook = (await self.cooking.cooks.load(stream_of(cook_id))).state
         wanted = list(pieces) if pieces is not None else to_refill(cook)
-        if not wanted:
+        if not wanted and cook.pieces:
             raise Refused("no piece is rejected or failed: there is nothing to refill")
-        plan_blob, plan_hash = cook.plans[-1][1], cook.plans[-1][2]
-        if not same:
-            plan_blob, plan_hash = await self._rerolled(cook, wanted)
         command = RefillSlots(
             key=f"refill:{cook_id}:{content_hash([sorted(wanted), cook.pieces])[:32]}",
             pieces=wanted,
-            plan=plan_blob,
-            plan_hash=plan_hash,
+            plan=cook.plans[-1][1] if cook.plans else "",
+            plan_hash=cook.plans[-1][2] if cook.plans else "",
+            base=cook.plans[-1][2] if cook.plans else "",
             reason="regenerate" if same else "reroll",
         )
-        await self.cooking.activate(cook_id, actor=actor)
-        outcome = await self.cooking.command(cook_id, command, actor=actor)
-        events = outcome.events[0]
-        return sum(_queued(event) for event in events) if isinstance(events, list) else 0
+        queued = cooks.decide(cook, command)  # refuses what cannot be refilled before work is put into it
+        slots = [slot for event in queued if event.type == "PiecesQueued" for slot in event.data["slots"]]
+        if same or not slots:
+            return command
+        return await self._rerolled(command, cook.started, slots=slots, turn=cook.pieces)
 
-    async def _rerolled(self, cook: Cook, pieces: Sequence[int]) -> tuple[str, str]:
-        recipe = await self.recipes.recipe(cook.started["configHash"])
-        plan = await self.recipes.plan(cook.plans[-1][1])
+    async def _rerolled(
+        self, command: RefillSlots, started: Mapping[str, Any], *, slots: Sequence[int], turn: int
+    ) -> RefillSlots:
+        """The same refill from a revised plan; a one-of-one is tried again as it is."""
+        recipe = await self.recipes.recipe(started["configHash"])
+        plan = await self.recipes.plan(command.plan)
         if recipe.collection is None:
             raise Refused("this cook has no collection to re-roll from")
-        slots = sorted({cook.slot_of[n - 1] for n in pieces})
-        taken = set(slots)
+        changing = sorted(slot for slot in slots if slot not in plan.ones)
+        taken = set(changing)
         frozen = [row for row in range(len(plan.rows)) if row not in taken]
-        seed = f"{cook.started['seed']}/reroll/{cook.pieces}"
         revised = await asyncio.to_thread(
-            reroll, recipe.collection, plan, slots=slots, frozen=frozen, seed=seed
+            reroll,
+            recipe.collection,
+            plan,
+            slots=changing,
+            frozen=frozen,
+            seed=f"{started['seed']}/reroll/{turn}",
         )
-        return await self.blobs.put(revised.to_bytes()), revised.plan_hash
+        data = await asyncio.to_thread(revised.to_bytes)
+        return replace(command, plan=await self.blobs.put(data), plan_hash=revised.plan_hash)
 
 
 def to_refill(cook: Cook) -> list[int]:

@@ -20,6 +20,9 @@ from cauldron.ports.system import Clock, NewId, Uniform
 log = structlog.get_logger("cauldron.worker")
 BACKOFF_FIRST_MS = 500
 BACKOFF_MOST_MS = 60_000
+MAX_BLOCKED = 5  # tries without room for the output, before the cook is paused
+MOST_UNSETTLED = 4  # results waiting to be settled, per slot, before no more is claimed
+KEPT_STEPS = 20  # of earlier attempts
 
 
 class Executor(Protocol):
@@ -50,13 +53,16 @@ class Counters:
     lost: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Held:
     """A claimed job and the lease it is held under."""
 
     queue: JobStore
     job: Doc
     lease: Lease
+
+
+_Ended = tuple[_Held, Mapping[str, Any]]
 
 
 @dataclass(slots=True)
@@ -73,27 +79,43 @@ class Worker:
     name: str = ""
     session: str = ""
     counters: Counters = field(default_factory=Counters)
-    _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _finished: list[tuple[_Held, Mapping[str, Any]]] = field(default_factory=list)
+    _running: dict[_Held, asyncio.Task[None]] = field(default_factory=dict)
+    _finished: list[_Ended] = field(default_factory=list)
+    _ending: bool = False  # results are being written
+    _quiet: set[str] = field(default_factory=set)  # tables of queues found empty, until they ring
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _settle: asyncio.Event = field(default_factory=asyncio.Event)
     _draining: bool = False
+    _turn: int = 0
 
     async def run(self) -> None:
-        """Work until :meth:`drain` is called and what is held has been settled."""
+        """Work until :meth:`drain` is called and what is held has been settled.
+
+        Raises:
+            Exception: a part of the worker broke; what it held is taken back by a sweeper.
+        """
         self.session = self.new_id()
         await self._beat()
-        loops = [asyncio.create_task(loop) for loop in (self._heartbeat(), self._listen(), self._settling())]
+        rings = [self._ring(queue) for queue in self.queues]
+        parts = [asyncio.create_task(part) for part in (self._heartbeat(), self._settling(), *rings)]
+        working = asyncio.create_task(self._work())
         try:
-            await self._claiming()
-            while self._running or self._finished:
-                await asyncio.sleep(0.01)
+            await asyncio.wait([working, *parts], return_when=asyncio.FIRST_COMPLETED)
+            for part in (working, *parts):
+                if part.done():
+                    part.result()  # a part ends only when it breaks
         finally:
-            for task in [*loops, *self._running.values()]:
+            tasks = [working, *parts, *self._running.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*loops, *self._running.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(CauldronError):
                 await self._leave()
+
+    async def _work(self) -> None:
+        await self._claiming()
+        while self._running or self._finished or self._ending:
+            await asyncio.sleep(0.01)
 
     def drain(self) -> None:
         """Claim nothing more; finish what is held."""
@@ -103,41 +125,59 @@ class Worker:
     @property
     def running(self) -> list[str]:
         """Ids of the jobs being run."""
-        return list(self._running)
+        return [held.job["_id"] for held in self._running]
 
     async def _claiming(self) -> None:
         while not self._draining:
             self._wake.clear()
             claimed = await self._claim_some() if self._free() > 0 else 0
             if claimed == 0:
-                with contextlib.suppress(TimeoutError):
+                try:
                     await asyncio.wait_for(self._wake.wait(), self.options.idle_poll_s)
+                except TimeoutError:
+                    self._quiet.clear()  # in case a bell was missed
 
     def _free(self) -> int:
-        return self.options.slots + self.options.prefetch - len(self._running)
+        """Jobs to take now: none while results pile up that the store does not take."""
+        room = self.options.slots + self.options.prefetch
+        return 0 if len(self._finished) > MOST_UNSETTLED * room else room - len(self._running)
 
     async def _claim_some(self) -> int:
         claimed = 0
-        for queue in self.queues:
+        for queue in self._turns():
             free = self._free()
             if free <= 0:
                 break
+            self._quiet.add(queue.table)  # a bell that rings from here on is heard
             lease = Lease(id=self.new_id(), worker=self.session)
             try:
                 jobs = await queue.claim(lease, limit=free, now=self.clock())
             except Unavailable:
+                self._quiet.discard(queue.table)
                 await self._no_room("claim")
                 return 0
+            if len(jobs) == free:
+                self._quiet.discard(queue.table)
             for job in jobs:
                 held = _Held(queue, job, lease)
-                self._running[job["_id"]] = asyncio.create_task(self._run_one(held))
+                self._running[held] = asyncio.create_task(self._run_one(held))
             claimed += len(jobs)
         return claimed
 
+    def _turns(self) -> list[JobStore]:
+        """Queues that may have something, each in front as often as the others."""
+        self._turn = (self._turn + 1) % len(self.queues)
+        order = [*self.queues[self._turn :], *self.queues[: self._turn]]
+        return [queue for queue in order if queue.table not in self._quiet]
+
     async def _run_one(self, held: _Held) -> None:
-        result = await self.executor.run(held.job)
+        try:
+            result = await self.executor.run(held.job)
+        except Exception as crash:  # against its promise; the job must end all the same
+            log.exception("execution crashed", job=held.job["_id"])
+            result = _broken(f"{type(crash).__name__}: {crash}")
         self._finished.append((held, result))
-        self._running.pop(held.job["_id"], None)
+        self._running.pop(held, None)
         self._settle.set()
         self._wake.set()
 
@@ -145,13 +185,29 @@ class Worker:
         while True:
             await self._settle.wait()
             self._settle.clear()
-            batch, self._finished = self._finished, []
+            batch, self._finished, self._ending = self._finished, [], True
             try:
                 await self._end(batch)
             except Unavailable:
                 self._finished = batch + self._finished
                 await self._no_room("settle")
                 self._settle.set()
+            except Exception:  # a result that cannot be stored must not take its neighbours along
+                log.exception("settling one by one", jobs=len(batch))
+                for ended in batch:
+                    await self._end_alone(ended)
+            self._ending = False
+
+    async def _end_alone(self, ended: _Ended) -> None:
+        held, result = ended
+        try:
+            await self._end([ended])
+        except Unavailable:
+            self._finished.append(ended)
+            self._settle.set()
+        except Exception as crash:
+            await self._end([(held, _broken(f"its result cannot be stored: {crash}"))])
+            log.exception("result cannot be stored", job=held.job["_id"], status=result.get("status"))
 
     async def _end(self, batch: Sequence[tuple[_Held, Mapping[str, Any]]]) -> None:
         now = self.clock()
@@ -170,11 +226,12 @@ class Worker:
             self.counters.lost += len(results) - len(settled)
 
     async def _retry(self, held: _Held, result: Mapping[str, Any], now: int) -> None:
-        job = held.job
-        attempt = job["attempt"] + (0 if result.get("code") == "storage_full" else 1)
+        job, full = held.job, result.get("code") == "storage_full"
+        attempt = job["attempt"] + (not full)
+        blocked = job.get("blocked", 0) + 1 if full else 0
         history = (job.get("history") or []) + list(result.get("steps", ()))
-        until = now + backoff_ms(job["attempt"], self.uniform())
-        changes = {"attempt": attempt, "history": history[-20:]}
+        until = now + backoff_ms(max(job["attempt"], blocked), self.uniform())
+        changes = {"attempt": attempt, "blocked": blocked, "history": history[-KEPT_STEPS:]}
         kept = await held.queue.postpone(job, lease=held.lease, until=until, changes=changes, now=now)
         self.counters.retried += kept
         self.counters.lost += not kept
@@ -211,17 +268,14 @@ class Worker:
     async def _leave(self) -> None:
         """Close the session: what it still holds may be taken at once."""
         for queue in self.queues:
-            await queue.reap(self.session, now=self.clock())
+            await queue.reap(self.session, now=self.clock(), lost=False)
         await self.store.commit([Delete("workers", self.session)])
-
-    async def _listen(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for queue in self.queues:
-                group.create_task(self._ring(queue))
 
     async def _ring(self, queue: JobStore) -> None:
         async for _ in self.store.watch(queue.table):
+            self._quiet.discard(queue.table)
             self._wake.set()
+        await asyncio.Event().wait()  # the store has closed: no more bells, and nothing broke
 
     async def _no_room(self, doing: str) -> None:
         log.error("the store does not take writes: trying again", doing=doing)
@@ -231,7 +285,14 @@ class Worker:
 def _may_retry(job: Doc, result: Mapping[str, Any]) -> bool:
     if result["status"] == "success" or not result.get("retryable"):
         return False
-    return result.get("code") == "storage_full" or job["attempt"] < job.get("attempts", 1)
+    if result.get("code") == "storage_full":
+        return bool(job.get("blocked", 0) < MAX_BLOCKED)
+    return bool(job["attempt"] < job.get("attempts", 1))
+
+
+def _broken(message: str) -> dict[str, Any]:
+    error = {"code": "internal_error", "message": message[:500]}
+    return {"status": "failed", "code": error["code"], "error": error, "steps": [], "durationMs": 0}
 
 
 def backoff_ms(attempt: int, uniform: float) -> int:
