@@ -11,7 +11,7 @@ import structlog
 from cauldron.domain import cast as casts
 from cauldron.domain.cast import Cast, CastState
 from cauldron.domain.commands import EndCast, StartCast
-from cauldron.domain.errors import CauldronError, NotFound, Unavailable
+from cauldron.domain.errors import CauldronError, Invalid, NotFound, Refused, StaleVersion
 from cauldron.domain.events import StepRecord
 from cauldron.domain.generation import Parents, output_document
 from cauldron.domain.snapshot import Snapshot, check_exposed
@@ -22,7 +22,7 @@ from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Commit
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.charging import Charging
-from cauldron.ports.storage import Doc, Insert, Op, Put, Store
+from cauldron.ports.storage import Compare, Doc, Insert, Op, Patch, Store
 from cauldron.ports.system import Clock, NewId
 from cauldron.services.dispatch import Decider, Dispatcher
 from cauldron.services.following import Follower
@@ -75,7 +75,7 @@ class Casting:
         checked = check_exposed(snapshot, inputs)
         config_hash = await self.blobs.put(recipe_bytes(snapshot, None))
         cast_id = self.new_id()
-        key = key or f"cast:{cast_id}"
+        key = f"cast:{caller.account}:{key or cast_id}"  # a caller's key meets its own only
         earlier = await self.casts.streams.find_command(key)
         if earlier is not None:
             return _answer(earlier["events"][0]["data"])
@@ -134,6 +134,7 @@ class Casting:
         """End a running cast without an output; what it started still finishes, unused."""
         end = EndCast(key=f"cancel:{cast_id}", status="cancelled", steps=[], outputs={})
         await self.casts.handle(stream_of(cast_id), end, actor=actor)
+        await self.jobs.drop(cast_id, now=self.clock())
         await self.project(cast_id)
 
     async def run(self) -> None:
@@ -144,8 +145,12 @@ class Casting:
                 self._wake.clear()
                 try:
                     await self.fold_settled()
-                except Unavailable as failure:
+                except CauldronError as failure:
                     log.warning("casts not folded: trying again", code=failure.code)
+                    await asyncio.sleep(0.5)
+                except Exception:
+                    log.exception("casts not folded: trying again")
+                    await asyncio.sleep(5)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), 1.0)
         finally:
@@ -191,7 +196,9 @@ class Casting:
             try:
                 await self.casts.handle(stream_of(job["castId"]), end, actor="system")
                 await self.project(job["castId"])
-            except CauldronError as refusal:
+            except StaleVersion:
+                continue  # others are faster: next time
+            except (NotFound, Refused, Invalid) as refusal:  # it will not be accepted later either
                 log.warning("report set aside", job=job["_id"], code=refusal.code)
             await self.jobs.finish([(job["_id"], ok)], now=self.clock())
         return len(jobs)
@@ -204,8 +211,10 @@ class Casting:
             raise NotFound(f"there is no cast {cast_id}", cast=cast_id)
         outputs = cast_outputs(cast, seq=folded.seq)
         ops: list[Op] = [Insert("generationOutputs", output) for output in outputs]
-        ops.append(Put("casts", cast_document(cast, seq=folded.seq), None))
-        await self.store.commit(ops, atomic=False)
+        record = cast_document(cast, seq=folded.seq)
+        changes = {key: value for key, value in record.items() if key != "_id"}
+        newer = Patch("casts", cast_id, changes, {"seq": Compare("<", folded.seq)})  # never backwards
+        await self.store.commit([*ops, Insert("casts", record), newer], atomic=False)
 
 
 def _answer(data: Mapping[str, Any]) -> dict[str, str]:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
+from cauldron.domain import codec
 from cauldron.domain.errors import CauldronError
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Commit
@@ -33,7 +34,6 @@ class Follower:
     renew_every_s: float = 1.0
     _cursor: str = ""
     _unsaved: int = 0
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Follow until cancelled, whenever the lease can be had."""
@@ -43,6 +43,8 @@ class Follower:
                     await self._while_held()
             except CauldronError as failure:
                 log.warning("follower stopped: trying again", name=self.name, code=failure.code)
+            except Exception:  # what follows in the log must not wait for a restart
+                log.exception("follower stopped: trying again", name=self.name)
             await asyncio.sleep(self.renew_every_s)
 
     @property
@@ -66,7 +68,7 @@ class Follower:
     async def _follow(self) -> None:
         async for cursor, commit in self.store.watch(self.table, after=self._cursor):
             if commit is not None:
-                await self.handle(commit)
+                await self.handle(codec.upcast(codec.unpack(commit)))
             self._cursor = cursor
             self._unsaved += 1
             if self._unsaved >= SAVE_EVERY:
