@@ -28,6 +28,9 @@ from cauldron.services.recipes import Recipe, Recipes
 
 log = structlog.get_logger("cauldron.execution")
 KEPT_RESULTS = 2_000
+TRANSIENT = ("unavailable", "storage_full")  # errors that pass by themselves
+GRACE_S = 5.0  # beyond a tool's time-out, before a runner that has not answered is given up
+OWN_CLOCK = frozenset({"local"})  # adapters that count the time-out from the start of the work
 Steps = list[StepRecord]
 
 
@@ -51,23 +54,24 @@ class ExecutionClient:
             inputs = await self._inputs(recipe, job)
             outputs = await self._walk(recipe, inputs, job, steps)
         except StepFailed as failure:
-            return failure.result | {"steps": steps, "durationMs": self.clock() - start}
+            return failure.result | {"steps": steps, "durationMs": max(0, self.clock() - start)}
         except NotFound as missing:
             return _failure("snapshot_missing", missing.message, steps)
         except InvalidMany as bad:
             return _failure("invalid_inputs", f"{bad.problems[0].path}: {bad.problems[0].message}", steps)
         except CauldronError as failure:
-            retryable = failure.code in ("unavailable", "storage_full")
+            retryable = failure.code in TRANSIENT
             return _failure(failure.code, failure.message, steps, retryable=retryable)
         except Exception as crash:
             log.exception("execution crashed", job=job["_id"])
-            return _failure("internal_error", f"{type(crash).__name__}: {crash}", steps, retryable=True)
+            message = f"{type(crash).__name__}: {crash}"[:500]
+            return _failure("internal_error", message, steps, retryable=True)
         return {
             "status": "success",
             "steps": steps,
             "outputs": outputs,
             "output": _main(outputs, recipe),
-            "durationMs": self.clock() - start,
+            "durationMs": max(0, self.clock() - start),
         }
 
     async def _inputs(self, recipe: Recipe, job: Doc) -> dict[str, Any]:
@@ -101,7 +105,8 @@ class ExecutionClient:
             result, cached = await self._execute(tool, inputs, f"{job['_id']}:{step.id}"), False
         if key and result.status == "success":
             self._keep(key, result.outputs)
-        return _record(step, inputs, result, span=(start, self.clock()), key=key, cached=cached, job=job)
+        span = (start, max(start, self.clock()))  # the clock may have been set back
+        return _record(step, inputs, result, span=span, key=key, cached=cached, job=job)
 
     async def _execute(self, tool: Tool, inputs: Mapping[str, Any], key: str) -> ToolResult:
         runner = self.runners.get(tool.adapter)
@@ -110,19 +115,31 @@ class ExecutionClient:
             return ToolResult(status="failed", error_code="tool_unavailable", error=message)
         call = ToolCall(tool=tool, inputs=inputs, key=key)
         try:
-            async with asyncio.timeout(tool.timeout_s + 5):
+            async with asyncio.timeout(None if tool.adapter in OWN_CLOCK else tool.timeout_s + GRACE_S):
                 result = await runner.submit(call)
         except TimeoutError:
             message = f"no answer within {tool.timeout_s:g} s"
             return ToolResult(status="timeout", error_code="timeout", error=message, retryable=True)
+        except CauldronError as failure:
+            retryable = failure.code in TRANSIENT
+            return ToolResult(
+                status="failed", error_code=failure.code, error=failure.message, retryable=retryable
+            )
+        except Exception as crash:  # against the runner's promise; it ran, so it is recorded
+            log.exception("runner crashed", tool=tool.id)
+            message = f"{type(crash).__name__}: {crash}"[:500]
+            return ToolResult(status="failed", error_code="internal_error", error=message, retryable=True)
         return replace(
             result, cost_micro_usd=cost_of(tool, inputs, result), cost_source=_source(tool, result)
         )
 
     async def _cached(self, key: str) -> Mapping[str, Any] | None:
-        if key in self._results:
-            self._results.move_to_end(key)
-            return self._results[key]
+        kept = self._results.get(key)
+        if kept is not None:
+            if await self._still_stored(kept):
+                self._keep(key, kept)
+                return kept
+            self._results.pop(key, None)
         where = {"cacheKey": key}
         for doc in await self.store.find("generationOutputs", where, order=("cacheKey",), limit=3):
             if doc["status"] == "success" and await self._still_stored(doc["outputs"]):
@@ -138,6 +155,7 @@ class ExecutionClient:
 
     def _keep(self, key: str, outputs: Mapping[str, Any]) -> None:
         self._results[key] = outputs
+        self._results.move_to_end(key)
         while len(self._results) > KEPT_RESULTS:
             self._results.popitem(last=False)
 
@@ -212,7 +230,7 @@ def _record(
         "costSource": result.cost_source,
         "attempt": job["attempt"],
     }
-    if key is not None:
+    if key is not None and result.status == "success":
         record["cacheKey"] = key
     if cached:
         record["cached"] = True
