@@ -280,6 +280,15 @@ def test_an_export_that_failed_goes_on_where_it_was(tmp_path, blobs, run, ship, 
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def test_while_an_export_is_written_anew_the_old_manifest_is_gone(tmp_path, blobs, run, ship):
+    made = run(pieces(blobs, 12))
+    ship(made)
+    with pytest.raises(Unavailable):
+        ship(made, target=_Failing(tmp_path / "out", at=1))
+    found = {(problem.path, problem.code) for problem in run(verify(Directory(tmp_path / "out"))).problems}
+    assert found == {(f"{WORK_FOLDER}/state", "unfinished"), ("manifest.json", "missing")}
+
+
 def test_cancelling_leaves_a_folder_that_goes_on(tmp_path, blobs, run, ship):
     made = run(pieces(blobs, 200))
 
