@@ -1,20 +1,21 @@
 """Tests that prove settings infeasible, each over a chosen part of the settings.
 
-Three necessary conditions: there are as many valid pieces as wanted; no option is
+Necessary conditions: there are as many valid pieces as wanted; no option is
 wanted more often than valid pieces carry it; and for every two exact categories
 (or one and the whole) a table of joint counts exists whose cells stay within the
 number of valid pieces. They are sound (what they refuse cannot be planned) but not
 complete: with three or more interlocking exact categories only a filled plan proves
-that there is one.
+that there is one. For small spaces a last condition tries everything.
 """
 
 from collections.abc import Collection as Items
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from cauldron.domain.elimination import Network, TooWide
+from cauldron.domain.exhaustion import can_be_met
 from cauldron.domain.flows import largest_flow
 from cauldron.domain.quotas import Demand
 from cauldron.domain.space import Space
@@ -26,9 +27,10 @@ MAX_PAIR_CELLS = 40_000  # classes of two columns in one joint table
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """Which condition: the columns whose joint table is looked at (none, one or two)."""
+    """Which condition: the columns whose joint table is looked at, or everything by trial."""
 
     columns: tuple[int, ...]
+    everything: bool = False
 
 
 @dataclass(kw_only=True)
@@ -46,10 +48,16 @@ class Conflicts:
         """Rules and limits of sub-collections, in the order of the document."""
         return list(dict.fromkeys(box.origin for box in self.space.boxes if box.origin))
 
+    @property
+    def _exact(self) -> tuple[int, ...]:
+        """Exact columns that are compared or tied to anything; the others can always be met."""
+        tied = {c for box in self.space.boxes for c in box.columns} | self.space.linked
+        return tuple(c for c in self.demand.exact if c in tied)
+
     def tests(self) -> Iterator[Test]:
         """The conditions, cheapest first; pairs only where boxes or crowding can matter."""
         yield Test(())
-        exact = [c for c in self.demand.exact if c in self.space.linked or c == self.space.sub]
+        exact = self._exact
         for column in exact:
             yield Test((column,))
         for i, a in enumerate(exact):
@@ -74,6 +82,8 @@ class Conflicts:
             TooWide: the pieces cannot be counted.
         """
         supply = SUPPLY in items
+        if test.everything:
+            return self._exhausted(test, items)
         network = self._network(items)
         if not test.columns:
             return supply and self.room(items) < self.demand.amount
@@ -82,6 +92,16 @@ class Conflicts:
         if len(test.columns) == 1:
             return self._single_fails(network, test.columns[0], wanted, table, supply=supply)
         return self._pair_fails(network, test.columns, wanted, table, supply=supply)
+
+    def whole(self) -> Test:
+        """The condition that all exact counts can be met at once, decided by trying everything."""
+        return Test(self._exact, everything=True)
+
+    def _exhausted(self, test: Test, items: Items[Item]) -> bool:
+        counts = {(c, o): n for c in test.columns for o, n in self._wanted(c, items).items()}
+        amount = self.demand.amount if SUPPLY in items else None
+        boxes = self._network(items).boxes
+        return can_be_met(self.space, boxes, counts, amount=amount) is False
 
     def room(self, items: Items[Item]) -> int:
         """Different valid pieces to be had under ``items``. Raises TooWide."""
@@ -220,9 +240,9 @@ def minimal(test: Test, items: Sequence[Item], conflicts: Conflicts) -> list[Ite
     return kept
 
 
-def first_conflict(conflicts: Conflicts) -> tuple[Test, list[Item]] | None:
+def first_conflict(conflicts: Conflicts, *, tests: Iterable[Test] = ()) -> tuple[Test, list[Item]] | None:
     """The first condition that fails with everything in place, and a minimal part that fails it."""
-    for test in conflicts.tests():
+    for test in tests or conflicts.tests():
         try:
             items = conflicts.items(test)
             if conflicts.fails(test, items):

@@ -27,6 +27,18 @@ def check_feasible(space: Space, demand: Demand, *, blocked: int = 0) -> None:
         raise Infeasible(_headline(conflicts, test), reasons=reasons)
 
 
+def check_exhaustively(space: Space, demand: Demand) -> None:
+    """Refuse small settings that trying everything proves impossible.
+
+    Raises:
+        Infeasible: ``reasons`` are settings that clash; without any one of them a plan exists.
+    """
+    conflicts = Conflicts(space=space, demand=demand)
+    found = first_conflict(conflicts, tests=[conflicts.whole()])
+    if found is not None:
+        raise Infeasible(_headline(conflicts, found[0]), reasons=describe(conflicts, *found))
+
+
 def not_found(space: Space, demand: Demand) -> Infeasible:
     """The refusal when nothing is proved impossible, yet no plan was found."""
     rules = [rule.id for rule in space.collection.rules]
@@ -46,8 +58,9 @@ def describe(conflicts: Conflicts, test: Test, items: Sequence[Item]) -> list[st
     """One sentence per setting: counts first, then rules, then the supply."""
     space, demand = conflicts.space, conflicts.demand
     rules = {rule.id: rule for rule in space.collection.rules}
+    alone = len(test.columns) == 1 and not test.everything
     counts = [
-        _count_sentence(conflicts, column, option, alone=len(test.columns) == 1, items=items)
+        _count_sentence(conflicts, column, option, alone=alone, items=items)
         for kind, column, option in items
         if kind == "count"
     ]
@@ -70,8 +83,14 @@ def _headline(conflicts: Conflicts, test: Test) -> str:
     space, demand = conflicts.space, conflicts.demand
     if not test.columns:
         return f"There are not {demand.amount:,} different valid combinations."
+    if len(test.columns) > 4:
+        return "The counts cannot be met together."
     names = ["the sub-collections" if c == space.sub else space.columns[c].name for c in test.columns]
-    return f"The counts of {' and '.join(names)} cannot be met."
+    return (
+        f"The counts of {' and '.join(names)} cannot be met together."
+        if len(names) > 1
+        else (f"The counts of {names[0]} cannot be met.")
+    )
 
 
 def _count_sentence(

@@ -8,13 +8,14 @@ import numpy.typing as npt
 from cauldron.domain.elimination import Network, TooWide
 from cauldron.domain.enumeration import MAX_CELLS, TooLarge, Walker, rows_of
 from cauldron.domain.quotas import Counts, Demand, sub_amounts
-from cauldron.domain.repair import Repair
+from cauldron.domain.repair import MAX_ROUNDS, Repair
 from cauldron.domain.rows import Coder, Codes, Generator, Sampler, is_in, sizes_of, stream
 from cauldron.domain.space import Column, Mask, Rows, Space
 from cauldron.domain.weighted import Shortfall, WeightedDraw, top_keys, weighted_draw
 
 CROWDED = 0.55  # share of the space above which the rows to leave out are planned instead
 MAX_COMPLEMENT = 2_000_000  # pieces of a space whose complement is planned
+FEW, FEW_ROUNDS = 10_000, 400  # pieces of a small space; rounds of repair there
 MAX_STRATA = 300  # options of a category that is filled option by option
 
 
@@ -156,6 +157,8 @@ def _left_out(
             if (counts[index] < 0).any():
                 raise Shortfall
         columns[index] = replace(columns[index], laws=(_leftover_law(space, demand, index, there),))
+    if space.sub >= 0:  # which sub-collection nothing is left out of makes no difference
+        counts[space.sub] = left * (np.arange(len(space.sub_sizes)) == 0)
     inverse = replace(space, columns=tuple(columns))
     opposite = Demand(amount=left, counts=counts)
     rows = repaired(inverse, opposite, forbidden=forbidden, coder=coder, random=random)
@@ -201,7 +204,8 @@ def repaired(space: Space, demand: Demand, *, forbidden: Codes, coder: Coder, ra
     """Seeded permutations, then crossover repair. Raises Shortfall when rows stay bad."""
     rows = first_rows(space, demand, random=random)
     repair = Repair(space=space, demand=demand, coder=coder, rows=rows, random=random, forbidden=forbidden)
-    if repair.run():
+    few = coder.exact and coder.total <= FEW  # trying everything decides these sooner
+    if repair.run(rounds=FEW_ROUNDS if few else MAX_ROUNDS):
         raise Shortfall
     return repair.rows
 

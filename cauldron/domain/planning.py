@@ -10,7 +10,7 @@ from cauldron.domain.boxes import build_space
 from cauldron.domain.collection import MAX_SUPPLY, Collection
 from cauldron.domain.collection_parts import OneOfOne
 from cauldron.domain.errors import Infeasible, Invalid
-from cauldron.domain.explaining import check_feasible, not_found
+from cauldron.domain.explaining import check_exhaustively, check_feasible, not_found
 from cauldron.domain.filling import fill, serial_values
 from cauldron.domain.plan import NO_OPTION, Plan
 from cauldron.domain.quotas import Demand, make_demand
@@ -135,6 +135,7 @@ def _filled(ground: Ground, demand: Demand, *, seed: str) -> Rows:
         rows = fill(space, demand, forbidden=ground.forbidden, coder=ground.coder, seed=seed)
     except Shortfall:
         check_feasible(space, demand, blocked=len(ground.forbidden))
+        check_exhaustively(space, demand)
         raise not_found(space, demand) from None
     try:
         return serial_values(space, rows, taken=ground.serial_taken, seed=seed)

@@ -4,7 +4,8 @@ The counts are right from the first row on and never change, because rows only e
 exchange options. A row is good when it lies in no box and no other good or forbidden
 row equals it. A round proposes, for each bad row b, a partner p and a set of columns
 to exchange. It is taken when b becomes good and p stays so; and also when b merely
-changes and p stays good, which lets bad rows wander until an exchange helps.
+changes and p stays good, which lets bad rows wander until an exchange helps. After a while good rows are
+moved about too, from one good place to another.
 Columns without exact counts may also be drawn anew. Exchanging single columns gets
 stuck; exchanging several at once does not.
 """
@@ -108,6 +109,8 @@ class Repair:
             if not len(bad):
                 return 0
             several = self._several(bad, turn)
+            if turn > PATIENCE and turn % 5 < 2:
+                several = self._well_placed()
             if self.free and (turn % 2 == 0 or turn < self.alone):
                 self._apply(self._redrawn(several, turn), None)
             else:
@@ -143,6 +146,13 @@ class Repair:
         kept = np.delete(self.held, np.searchsorted(self.held, gone))
         fresh = np.sort(come)
         self.held = np.insert(kept, np.searchsorted(kept, fresh), fresh)
+
+    def _well_placed(self) -> Places:
+        """Some good rows: moving them to other good places makes room where bad rows are stuck."""
+        movable = np.flatnonzero(self.good if self.frozen is None else self.good & ~self.frozen)
+        if not len(movable):
+            return movable
+        return movable[self.random.integers(0, len(movable), min(len(movable), MANY_BAD))]
 
     @staticmethod
     def _several(bad: Places, turn: int) -> Places:
@@ -192,9 +202,9 @@ class Repair:
 
     def _apply(self, first: Side, second: Side | None) -> None:
         """Take the proposals that do no harm and do not meet one another, helpful ones first."""
-        harmless = np.ones(len(first.places), dtype=bool)
+        harmless = first.good | ~self.good[first.places]
         if second is not None:
-            harmless = second.good | (first.good & ~self.good[second.places])
+            harmless &= second.good | (first.good & ~self.good[second.places])
             if self.coder.columns:
                 harmless &= ~(first.good & second.good & (first.codes == second.codes))
         kept = np.flatnonzero(harmless)
