@@ -14,12 +14,12 @@ from PIL import Image
 from cauldron.adapters.local import png
 from cauldron.adapters.local.blend import blend
 from cauldron.adapters.local.bounded import BoundedCache
-from cauldron.adapters.local.layers import Brush, Canvas, LayerSpec, Strip, brush_of, decode
+from cauldron.adapters.local.layers import Brush, Canvas, LayerSpec, Strip, brushes_of, decode
 from cauldron.adapters.local.png import BAND_ROWS, Band, Pixels
 from cauldron.ports.tools import Media
 
-BAND_CACHE_BYTES = 96 * 2**20
-BRUSH_CACHE_BYTES = 80 * 2**20
+BAND_CACHE_BYTES = 112 * 2**20
+BRUSH_CACHE_BYTES = 64 * 2**20
 STRIP_CACHE_BYTES = 48 * 2**20
 MAX_PLACES = 8_192  # layers whose shape is remembered
 ENTRY_BYTES = 500  # bookkeeping of one cached band: key, tuple, dictionary slot
@@ -67,7 +67,7 @@ class Renderer:
     ) -> None:
         self.counts = Counts()
         self._bands: BoundedCache[Key, Band] = BoundedCache(limit_bytes=band_cache_bytes)
-        self._brushes: BoundedCache[int, Brush] = BoundedCache(limit_bytes=brush_cache_bytes)
+        self._brushes: BoundedCache[int, tuple[Brush, ...]] = BoundedCache(limit_bytes=brush_cache_bytes)
         self._strips: BoundedCache[tuple[LayerSpec, Canvas], dict[int, Strip]] = BoundedCache(
             limit_bytes=strip_cache_bytes
         )
@@ -134,13 +134,13 @@ class Renderer:
             self._strips.put((spec, canvas), strips, size_bytes=size)
         return strips
 
-    def brush(self, mark: int, strip: Strip) -> Brush:
+    def brushes(self, mark: int, strip: Strip) -> tuple[Brush, ...]:
         """``strip`` made ready; ``mark`` is its number in its band."""
-        brush = self._brushes.get(mark)
-        if brush is None:
-            brush = brush_of(strip)
-            self._brushes.put(mark, brush, size_bytes=brush.size_bytes)
-        return brush
+        brushes = self._brushes.get(mark)
+        if brushes is None:
+            brushes = brushes_of(strip)
+            self._brushes.put(mark, brushes, size_bytes=sum(b.size_bytes for b in brushes))
+        return brushes
 
     def ground(self, canvas: Canvas, channels: int) -> tuple[int, ...]:
         """A number per band for the empty canvas, so that keys of different canvases differ."""
@@ -229,7 +229,8 @@ class _Stack:
                 box = band[strip.top : strip.bottom, strip.left : strip.right]
                 box[...] = blend(box, strip.pixels(), mode)
             elif self.channels == 3:
-                _paint(flat, self._renderer.brush(mark, strip))
+                for brush in self._renderer.brushes(mark, strip):
+                    _paint(flat, brush)
             else:
                 _composite(band, strip)
         return band

@@ -1,6 +1,7 @@
 """Decoded layers: fitted and placed on a canvas, cut into bands, kept small, decoded again if evicted."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from cauldron.ports.tools import Media
 
 SMOOTH = Image.Resampling.LANCZOS
 CRISP = Image.Resampling.NEAREST
+EMPTY, MIXED, SOLID = 0, 1, 2  # what the pixels of a column are
+SHORT_RUN = 48  # columns: below, one more brush costs more than it saves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +65,10 @@ class Strip(NamedTuple):
 
 
 class Brush(NamedTuple):
-    """A strip made ready to be drawn on opaque RGB rows.
+    """Columns of a strip made ready to be drawn on opaque RGB rows.
 
-    ``keep`` is 255 − α per colour byte and ``paint`` colour·α + 128; a solid strip
-    has no ``keep`` and plain colours in ``paint``.
+    ``keep`` is 255 − α per colour byte and ``paint`` colour·α + 128; solid columns
+    have no ``keep`` and plain colours in ``paint``.
     """
 
     top: int
@@ -99,17 +102,38 @@ def decode(spec: LayerSpec, canvas: Canvas, *, media: Media) -> dict[int, Strip]
     return _strips(_clipped(pixels, left=left, top=top, canvas=canvas), max(left, 0), max(top, 0))
 
 
-def brush_of(strip: Strip) -> Brush:
-    """``strip`` prepared for drawing on opaque rows."""
+def brushes_of(strip: Strip) -> tuple[Brush, ...]:
+    """``strip`` prepared for drawing on opaque rows: solid columns are copied, empty ones skipped."""
     rgba = strip.pixels()
-    height, width = rgba.shape[:2]
-    box = (strip.top, strip.bottom, strip.left * 3, strip.right * 3)
     if strip.solid:
-        return Brush(*box, np.ascontiguousarray(rgba[..., :3]).reshape(height, width * 3), None)
-    alpha = np.repeat(rgba[..., 3], 3, axis=1)
-    color = rgba[..., :3].reshape(height, width * 3)
-    paint = color.astype(np.uint16) * alpha + np.uint16(128)
-    return Brush(*box, paint, 255 - alpha)
+        return (_brush(strip, rgba, 0, rgba.shape[1], solid=True),)
+    return tuple(
+        _brush(strip, rgba, start, stop, solid=kind == SOLID)
+        for kind, start, stop in _runs(rgba[..., 3])
+        if kind != EMPTY
+    )
+
+
+def _brush(strip: Strip, rgba: Pixels, start: int, stop: int, *, solid: bool) -> Brush:
+    part = rgba[:, start:stop]
+    color = np.ascontiguousarray(part[..., :3]).reshape(part.shape[0], -1)
+    box = (strip.top, strip.bottom, (strip.left + start) * 3, (strip.left + stop) * 3)
+    if solid:
+        return Brush(*box, color, None)
+    alpha = np.repeat(part[..., 3], 3, axis=1)
+    return Brush(*box, color.astype(np.uint16) * alpha + np.uint16(128), 255 - alpha)
+
+
+def _runs(alpha: Pixels) -> list[tuple[int, int, int]]:
+    """(kind, start, stop) of neighbouring columns; runs too short to pay off count as mixed."""
+    kinds = np.where(alpha.min(axis=0) == 255, SOLID, np.where(alpha.max(axis=0) == 0, EMPTY, MIXED))
+    borders = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(kinds)]
+    runs: list[tuple[int, int, int]] = []
+    for start, stop in pairwise(borders):
+        kind = int(kinds[start]) if stop - start >= SHORT_RUN else MIXED
+        joined = runs.pop()[1] if runs and runs[-1][0] == kind else start
+        runs.append((kind, joined, stop))
+    return runs
 
 
 def _masked(image: Image.Image, mask: Image.Image, spec: LayerSpec) -> Image.Image:

@@ -83,6 +83,7 @@ def test_normal_blending_equals_pillow_pixel_by_pixel(stack, session_shelf):
     wanted = pillow((width, height), ground, [(p, x or 0, y or 0) for p, x, y in layers])
     got = read(made.data)
     seen = wanted[..., 3] > 0
+    assert not got[~seen].any()  # no colour hides under full transparency
     assert np.array_equal(got[..., 3], wanted[..., 3])
     assert np.array_equal(got[seen], wanted[seen])
     assert (made.width, made.height, made.mime) == (width, height, "image/png")
@@ -205,6 +206,25 @@ def test_blend_modes_use_the_band_path_exactly_as_the_whole_picture(shelf, mode)
         whole = renderer.pixels(canvas, specs, media=shelf)
         got = np.asarray(Image.open(io.BytesIO(renderer.png(canvas, specs, media=shelf))))
         assert np.array_equal(got, whole)
+
+
+def test_an_opaque_layer_that_is_not_drawn_normally_hides_nothing(shelf):
+    """Multiply by white leaves the layer below; only a normal opaque layer may replace it."""
+    low = layer(20, 40, 1, "opaque")
+    white = shelf.image(np.full((40, 20, 4), 255, np.uint8))
+    items = [shelf.image(low), {"image": white, "blend": "multiply"}]
+    assert np.array_equal(read(run_tool("layers.compose", {"layers": items}, shelf)[0].data), low)
+
+
+def test_wide_solid_and_empty_columns_are_drawn_exactly(shelf):
+    """Strips are split into solid, empty and mixed columns; each border must be right."""
+    rng = np.random.default_rng(8)
+    art = rng.integers(0, 256, (70, 400, 4), dtype=np.uint8)
+    art[:, 60:180, 3], art[:, 200:270, 3], art[20:, 300:360, 3] = 255, 0, 255
+    ground = layer(400, 70, 9, "opaque")
+    items = [shelf.image(ground), shelf.image(art)]
+    got = read(run_tool("layers.compose", {"layers": items}, shelf)[0].data)
+    assert np.array_equal(got, pillow((400, 70), (0, 0, 0, 0), [(ground, 0, 0), (art, 0, 0)]))
 
 
 def test_opaque_pieces_are_rgb_and_others_rgba(shelf):
