@@ -225,6 +225,7 @@ def test_other_files_are_stored_as_files(run, base, store):
     [
         ("../secret.png", "outside"),
         ("art/../../secret.png", "outside"),
+        ("art/../art/a.png", "outside"),
         ("/etc/passwd", "bad_path"),
         ("~/a.png", "bad_path"),
         ("C:/a.png", "bad_path"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 
 import pytest
 import typer
@@ -168,6 +169,22 @@ def test_a_file_in_the_way_of_a_folder_is_one_clear_error(cauldron, tmp_path):
     answer = cauldron("init", tmp_path / "file/drop", "--from", tmp_path / "art")
     assert answer.exit_code == 1
     assert "cannot be written" in answer.stderr
+
+
+@pytest.mark.parametrize("room_bytes", [40, 200], ids=["for no image", "for images, not the document"])
+def test_a_full_disk_leaves_no_document_and_no_parts(cauldron, tmp_path, room_bytes):
+    for number in range(20):
+        picture(tmp_path / f"art/Sky/{number}.png")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, limits[1]))  # files cannot grow beyond it
+    try:
+        answer = cauldron("init", tmp_path / "drop", "--from", tmp_path / "art", "--json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (answer.exit_code, json.loads(answer.stdout)["error"]["code"]) == (1, "storage_full")
+    left = [path.name for path in (tmp_path / "drop").rglob("*") if path.is_file()]
+    assert "collection.yaml" not in left
+    assert not [name for name in left if name.endswith(".part")]
 
 
 def test_the_example_is_copied_as_it_is(tmp_path):

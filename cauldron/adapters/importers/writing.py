@@ -15,7 +15,7 @@ import yaml
 from cauldron.adapters.importers.findings import Imported
 from cauldron.domain.errors import Duplicate, StorageFull, Unavailable
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write(imported: Imported, out: Path, *, force: bool, progress: Callable[[int, int], None]) -> None:
