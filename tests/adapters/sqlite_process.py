@@ -63,18 +63,16 @@ async def claim(store: SqliteStore, who: str, until: str) -> None:
 
 
 async def saturate(store: SqliteStore, who: str) -> None:
-    """Commit groups of 200 back to back, for ever, from two tasks."""
+    """Commit back to back, for ever, from so many tasks that the writer never rests."""
 
     async def task(t: int) -> None:
         n = 0
         while True:
-            ops = [
-                Insert("jobs", {"_id": f"{who}:{t}:{n}:{k}", "status": "x", "rank": k}) for k in range(200)
-            ]
-            await store.commit(ops, atomic=False)
+            ops = [Insert("jobs", {"_id": f"{who}:{t}:{n}:{k}", "status": "x", "rank": k}) for k in range(63)]
+            await store.commit([*ops, Insert("log", {"_id": f"{who}:{t}:{n}", "stream": f"{t}", "seq": n})])
             n += 1
 
-    tasks = [asyncio.create_task(task(t)) for t in range(2)]
+    tasks = [asyncio.create_task(task(t)) for t in range(16)]
     await asyncio.sleep(0.1)
     say("ready")
     await asyncio.gather(*tasks)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -98,22 +99,33 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_lock(start, pa
     run(story())
 
 
-def test_a_command_beside_a_saturating_writer_waits_little(start, path, run):
-    """20 ms is the aim; allow 50 because the cores are shared with other work."""
+def test_a_command_beside_a_saturating_writer_waits_for_a_group_or_two_at_most(start, path, run):
+    """The neighbour commits 64 operations at a time, 8 of them to a group of 512. A command may
+    find one group under way and one more at the door: 16 overtake it; two of 250 commands may
+    be more unlucky, when they are not given the processor in between. The time is that of two groups, aimed
+    at 20 ms; allow 300 where cores and disk are shared (a busy handler takes 1,500 on a quiet
+    machine).
+    """
 
     async def story():
         process = start("saturate", path, "s")
         assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
         store = await opened(path)
-        waits = []
-        for n in range(150):
+        raw = sqlite3.connect(path)
+        before, waits = [], []
+        for n in range(250):
+            before.append(raw.execute("SELECT max(pos) FROM log").fetchone()[0])
             begun = time.perf_counter()
             await store.commit([Insert("log", {"_id": f"c{n}", "stream": "c", "seq": n})])
             waits.append((time.perf_counter() - begun) * 1000)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.002)
         assert process.poll() is None
+        mine = [pos for (pos,) in raw.execute("SELECT pos FROM log WHERE id LIKE 'c%' ORDER BY pos")]
+        raw.close()
         await store.close()
-        assert statistics.quantiles(waits, n=100)[98] <= 50, sorted(waits)[-10:]
+        overtaken = sorted(at - seen - 1 for at, seen in zip(mine, before, strict=True))
+        assert overtaken[-3] <= 16, overtaken
+        assert statistics.quantiles(waits, n=100)[98] <= 300, sorted(waits)[-10:]
 
     run(story())
 
