@@ -19,7 +19,8 @@ import orjson
 
 from cauldron.adapters import sqlite_file, sqlite_query
 from cauldron.adapters.sqlite_readers import Readers, read_pages
-from cauldron.adapters.sqlite_sql import TableSql, decode
+from cauldron.adapters.sqlite_sql import TableSql
+from cauldron.adapters.sqlite_terms import decode
 from cauldron.adapters.sqlite_writer import ClaimWork, CommitWork, Group, Request, Work, Writer, settle
 from cauldron.domain.errors import Invalid, Unavailable
 from cauldron.ports.storage import Claim, Doc, Op, Table, Where
@@ -86,15 +87,16 @@ class SqliteStore:
             Refused: a later version wrote it.
             Unavailable, StorageFull: it cannot be opened or made.
         """
-        added = [TableSql(table) for table in tables]
+        for table in tables:
+            TableSql(table)  # malformed declarations are refused before a file is touched
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.to_thread(self._open_file, added, loop)
+            added = await asyncio.to_thread(self._open_file, tables, loop)
         except (sqlite3.Error, OSError) as exc:
             raise sqlite_file.translate(exc, self.path) from exc
         self._tables.update((table.name, table) for table in added)
 
-    def _open_file(self, tables: list[TableSql], loop: asyncio.AbstractEventLoop) -> None:
+    def _open_file(self, tables: Sequence[Table], loop: asyncio.AbstractEventLoop) -> list[TableSql]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         turnstile = sqlite_file.Turnstile(self.path)
         try:
@@ -102,13 +104,15 @@ class SqliteStore:
                 db = sqlite_file.connect(self.path, synchronous=self._synchronous)
                 try:
                     sqlite_file.prepare_file(db, self.path)
-                    sqlite_file.create_missing(db, tables)
+                    made = [TableSql(t, hot=sqlite_file.hot_columns(db, t.name)) for t in tables]
+                    sqlite_file.create_missing(db, made)
                     if self._live is None:
                         self._live = self._start(loop)
                 finally:
                     db.close()
         finally:
             turnstile.close()
+        return made
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> _Live:
         here = sqlite_file.connect(self.path, synchronous="NORMAL")

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from cauldron.adapters.sqlite_sql import TableSql, quoted
+from cauldron.adapters.sqlite_sql import TableSql
+from cauldron.adapters.sqlite_terms import HOT_PREFIX, quoted
 from cauldron.domain.errors import CauldronError, Invalid, Refused, StorageFull, Unavailable
 
 APPLICATION_ID = 0x43_41_55_4C  # "CAUL": says whose file it is
@@ -123,6 +124,14 @@ def prepare_file(db: sqlite3.Connection, path: Path) -> None:
     if owner != APPLICATION_ID:
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         db.execute(f"PRAGMA user_version={LAYOUT}")
+
+
+def hot_columns(db: sqlite3.Connection, table: str) -> list[str] | None:
+    """The indexed fields that an existing table has columns for; None when there is no such table."""
+    names = [row[1] for row in db.execute(f"PRAGMA table_info({quoted(table)})")]
+    if not names:
+        return None
+    return [name.removeprefix(HOT_PREFIX) for name in names if name.startswith(HOT_PREFIX)]
 
 
 def create_missing(db: sqlite3.Connection, tables: Sequence[TableSql]) -> None:

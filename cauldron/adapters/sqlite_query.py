@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.adapters.sqlite_sql import (
-    IndexSql,
+from cauldron.adapters.sqlite_sql import IndexSql, TableSql
+from cauldron.adapters.sqlite_terms import (
+    NOTHING_HOT,
+    Hot,
     Params,
-    TableSql,
     column,
     condition,
     operand,
@@ -44,6 +45,7 @@ class Source:
     params: Params = ()
     id: str = "id"
     served: frozenset[str] = frozenset()  # paths that ``terms`` settle already
+    hot: Hot = NOTHING_HOT
 
 
 def select(
@@ -66,7 +68,7 @@ def select(
     _check_declared(table, where, order)
     keys, values = _keys(where, order, after)
     source = _source(table, where, keys)
-    rest = [condition(path, wanted) for path, wanted in where.items() if path not in source.served]
+    rest = [condition(path, wanted, table.hot) for path, wanted in where.items() if path not in source.served]
     terms = source.terms + "".join(f" AND {sql}" for sql, _ in rest)
     params = source.params + tuple(p for _, each in rest for p in each)
     head = f"SELECT {columns} FROM {source.clause} WHERE 1{terms}"
@@ -112,7 +114,7 @@ def _keys(
 
 
 def _expression(path: str, source: Source) -> str:
-    return source.id if path == "_id" else column(path)
+    return source.id if path == "_id" else column(path, source.hot)
 
 
 def _pages(keys: list[Key], values: list[Any], source: Source) -> list[Query]:
@@ -122,14 +124,14 @@ def _pages(keys: list[Key], values: list[Any], source: Source) -> list[Query]:
         equal: str = ""
         params: Params = ()
         for key, value in zip(keys[:at], values[:at], strict=True):
-            sql, param = _against(_expression(key.path, source), "IS NULL", "=", value)
+            sql, param = _against(key.path, source, ("IS NULL", "="), value)
             equal, params = f"{equal} AND {sql}", params + param
         field, value, end = _expression(keys[at].path, source), values[at], _sorted(keys[at:], source)
         if not keys[at].descending:
-            sql, param = _against(field, "IS NOT NULL", ">", value)
+            sql, param = _against(keys[at].path, source, ("IS NOT NULL", ">"), value)
             pages.append((f"{equal} AND {sql}{end}", params + param))
         elif value is not None:
-            sql, param = _against(field, "", "<", value)
+            sql, param = _against(keys[at].path, source, ("", "<"), value)
             pages.append((f"{equal} AND {sql}{end}", params + param))
             if keys[at].path != "_id":
                 end = _sorted(keys[at + 1 :], source)
@@ -137,10 +139,12 @@ def _pages(keys: list[Key], values: list[Any], source: Source) -> list[Query]:
     return pages
 
 
-def _against(field: str, null: str, sign: str, value: Any) -> Query:
+def _against(path: str, source: Source, signs: tuple[str, str], value: Any) -> Query:
+    """A comparison of a field with null (the first sign) or a value (the second)."""
+    field, (null, sign) = _expression(path, source), signs
     if value is None:
         return f"{field} {null}", ()
-    mark, param = operand(value)
+    mark, param = operand(value, hot=path in source.hot)
     return f"{field} {sign} {mark}", (param,)
 
 
@@ -158,11 +162,13 @@ def _source(table: TableSql, where: Where, keys: list[Key]) -> Source:
             f"{table.name}: no index serves filter {sorted(where)} with order {wanted}", table=table.name
         )
     if best is None:
-        return Source(quoted(table.name))
+        return Source(quoted(table.name), hot=table.hot)
     if best.declared.multi:
         return _multi_source(table, best, where)
     same = frozenset(path for path, value in best.declared.where.items() if not isinstance(value, tuple))
-    return Source(f"{quoted(table.name)} INDEXED BY {quoted(best.name)}", best.predicate, served=same)
+    return Source(
+        f"{quoted(table.name)} INDEXED BY {quoted(best.name)}", best.predicate, served=same, hot=table.hot
+    )
 
 
 def _implied(index: IndexSql, where: Where) -> bool:
@@ -220,6 +226,6 @@ def _multi_source(table: TableSql, index: IndexSql, where: Where) -> Source:
     served = frozenset((path,))
     if _is_equality(wanted):
         clause = f"{side} CROSS JOIN {quoted(table.name)} ON id=ref"
-        return Source(clause, f" AND {sql}{index.predicate}", params, id="ref", served=served)
+        return Source(clause, f" AND {sql}{index.predicate}", params, id="ref", served=served, hot=table.hot)
     terms = f" AND id IN (SELECT ref FROM {side} WHERE {sql}){index.predicate}"
-    return Source(quoted(table.name), terms, params, served=served)
+    return Source(quoted(table.name), terms, params, served=served, hot=table.hot)

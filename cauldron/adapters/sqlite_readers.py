@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from cauldron.adapters.sqlite_file import connect, translate
 from cauldron.adapters.sqlite_query import Query
-from cauldron.adapters.sqlite_sql import decode
+from cauldron.adapters.sqlite_terms import decode
 from cauldron.ports.storage import Doc
 
 T = TypeVar("T")

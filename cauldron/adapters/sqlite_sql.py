@@ -1,192 +1,40 @@
 """SQL of the SQLite engine: documents to rows, tables and indexes, one statement per operation.
 
-A table keeps a document as JSON text beside its id and version; its declared
-indexes are expression indexes over ``json_extract``, an index over an array is a
-side table kept by triggers. Everything here is text and data: nothing runs.
+A table keeps a document as JSON text beside its id and version. Fields that were
+declared as indexed when the table was made are *hot*: columns of their own, filled
+here, because taking them out of the JSON again for every index at every change
+costs three times the change. Indexes declared later are over ``json_extract``; an
+index over an array is a side table kept by triggers. Everything here is text and
+data: nothing runs.
 """
 
 # ruff: noqa: S608 - names in SQL are checked against a pattern, values are parameters
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
-import orjson
-
+from cauldron.adapters.sqlite_terms import (
+    NOTHING_HOT,
+    Hot,
+    Params,
+    column,
+    conditions,
+    encode,
+    json_path,
+    literal,
+    pick,
+    quoted,
+    scalar,
+)
 from cauldron.domain.errors import Invalid
-from cauldron.ports.storage import Compare, Doc, Index, Insert, Op, Patch, Put, Table
+from cauldron.ports.storage import Doc, Index, Insert, Op, Patch, Put, Table
 
-MAX_DOC_BYTES = 16 * 1024 * 1024  # the least of all engines
 MAX_SHAPES = 1024  # statements remembered per table
-SCALARS = (str, int, float, bool, type(None))
-
-_ENCODE = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
-_BAD_IN_SEGMENT = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
-_COMPARISONS = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "!=": "IS NOT"}
-
-Params = tuple[Any, ...]
-
-
-def quoted(name: str) -> str:
-    """An SQL identifier."""
-    return f'"{name}"'
-
-
-@lru_cache(maxsize=4096)
-def json_path(path: str) -> str:
-    """The JSON path of a dotted path, as an SQL literal. Raises Invalid."""
-    segments = path.split(".")
-    if any(not part or _BAD_IN_SEGMENT.search(part) for part in segments):
-        raise Invalid(f"{path!r} is not a field path", path=path)
-    inside = "".join(f'."{part}"' for part in segments).replace("'", "''")
-    return f"'${inside}'"
-
-
-@lru_cache(maxsize=4096)
-def column(path: str) -> str:
-    """The SQL expression for a field; exactly the text that index definitions use."""
-    if path == "_id":
-        return "id"
-    if path == "_v":
-        return "v"
-    return f"json_extract(doc,{json_path(path)})"
-
-
-def scalar(value: Any, *, where: str) -> Any:
-    """``value`` when filters can compare it: text, 64-bit integer, finite float, bool or null."""
-    if not isinstance(value, SCALARS):
-        raise Invalid(f"{where}: cannot compare with a {type(value).__name__}", path=where)
-    if isinstance(value, str) and "\0" in value:
-        raise Invalid(f"{where}: an indexed text cannot hold NUL", path=where)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise Invalid(f"{where}: {value} is not a JSON number", path=where)
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise Invalid(f"{where}: integers have 64 bits", path=where)
-    return value
-
-
-def operand(value: Any) -> tuple[str, Any]:
-    """A placeholder and its parameter.
-
-    A float travels as JSON text, so that SQLite reads it by the same routine as
-    the stored one: its reading may differ from Python's in the last bit.
-    """
-    if isinstance(value, float):
-        return "json_extract(?,'$')", orjson.dumps(value).decode()
-    return "?", value
-
-
-def condition(path: str, wanted: Any) -> tuple[str, Params]:
-    """One term of a filter or guard as SQL. Raises Invalid."""
-    field = column(path)
-    if isinstance(wanted, tuple):
-        return _any_of(field, [scalar(value, where=path) for value in wanted])
-    if isinstance(wanted, Compare):
-        return _compared(field, wanted, path=path)
-    if isinstance(wanted, list):
-        if not all(isinstance(each, Compare) for each in wanted):
-            raise Invalid(f"{path}: a list in a filter holds comparisons", path=path)
-        terms = [_compared(field, each, path=path) for each in wanted]
-        sql = " AND ".join(term for term, _ in terms) or "1"
-        return sql, tuple(value for _, values in terms for value in values)
-    if scalar(wanted, where=path) is None:
-        return f"{field} IS NULL", ()
-    mark, value = operand(wanted)
-    return f"{field} = {mark}", (value,)
-
-
-def _any_of(field: str, values: list[Any]) -> tuple[str, Params]:
-    present = orjson.dumps([value for value in values if value is not None]).decode()
-    sql = f"{field} IN (SELECT value FROM json_each(?))"
-    return (f"({sql} OR {field} IS NULL)" if None in values else sql), (present,)
-
-
-def _compared(field: str, wanted: Compare, *, path: str) -> tuple[str, Params]:
-    """A comparison within one type: numbers never compare with texts, as on every engine."""
-    if wanted.op not in _COMPARISONS:
-        raise Invalid(f"{path}: unknown comparison {wanted.op!r}", path=path)
-    value = scalar(wanted.value, where=path)
-    if value is None and wanted.op != "!=":
-        raise Invalid(f"{path}: null has no order", path=path)
-    mark, param = operand(value)
-    sql = f"{field} {_COMPARISONS[wanted.op]} {mark}"
-    if isinstance(value, str) and wanted.op in ("<", "<="):
-        sql += f" AND {field} >= ''"
-    elif not isinstance(value, str) and wanted.op in (">", ">="):
-        sql += f" AND {field} < ''"
-    return sql, (param,)
-
-
-def conditions(terms: Mapping[str, Any]) -> tuple[str, Params]:
-    """All ``terms`` together, each preceded by AND."""
-    if not terms:
-        return "", ()
-    made = [condition(path, wanted) for path, wanted in terms.items()]
-    return "".join(f" AND {sql}" for sql, _ in made), tuple(p for _, params in made for p in params)
-
-
-def literal(value: Any) -> str:
-    """A constant as SQL, for the predicates of partial indexes."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    return orjson.dumps(int(value) if isinstance(value, bool) else value).decode()
-
-
-def encode(value: Any, *, where: str) -> str:
-    """``value`` as JSON text.
-
-    Raises:
-        Invalid: it holds something JSON has no name for (NaN, a 65-bit integer,
-            a lone surrogate, a key that is no text), or it is over 16 MiB.
-    """
-    try:
-        data = orjson.dumps(value, option=_ENCODE)
-    except (orjson.JSONEncodeError, RecursionError) as exc:
-        raise Invalid(f"{where}: {exc}", path=where) from exc
-    if len(data) > MAX_DOC_BYTES:
-        raise Invalid(f"{where}: {len(data)} bytes, at most {MAX_DOC_BYTES}", path=where)
-    if b"null" in data and value is not None and _hides_nan(value, data):
-        raise Invalid(f"{where}: NaN and infinities are not JSON", path=where)
-    return data.decode()
-
-
-def _hides_nan(value: Any, data: bytes) -> bool:
-    """Is one of the nulls in ``data`` a NaN or infinity, which orjson writes so?"""
-    if isinstance(value, str):
-        return False
-    if isinstance(value, dict) and data.count(b"null") == list(value.values()).count(None):
-        return False  # each one is accounted for at the top
-    todo = [value]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, float):
-            if not math.isfinite(item):
-                return True
-        elif isinstance(item, dict):
-            todo.extend(item.values())
-        elif isinstance(item, list | tuple):
-            todo.extend(item)
-    return False
-
-
-def decode(row: tuple[Any, ...]) -> Doc:
-    """The document of a row ``(…, v, doc)``, its version as ``_v``."""
-    doc: Doc = orjson.loads(row[-1])
-    doc["_v"] = row[-2]
-    return doc
-
-
-def _pick(doc: Any, path: str) -> Any:
-    for part in path.split("."):
-        doc = doc.get(part) if isinstance(doc, dict) else None
-    return doc
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,25 +45,29 @@ class IndexSql:
     declared: Index
     fields: tuple[tuple[str, bool], ...]  # (path, descending)
     predicate: str  # "" or SQL terms, each preceded by AND
+    hot: Hot
 
     @classmethod
-    def of(cls, table: str, declared: Index) -> "IndexSql":
+    def of(cls, table: str, declared: Index, hot: Hot) -> "IndexSql":
         """Raises Invalid when the declaration makes no sense."""
         fields = tuple((f.removeprefix("-"), f.startswith("-")) for f in declared.fields)
         if not fields or (declared.multi and len(fields) != 1):
             raise Invalid(f"table {table}: an index names fields; a multi index exactly one", table=table)
         where = {path: _predicate_values(path, value) for path, value in declared.where.items()}
-        predicate = "".join(f" AND {_predicate(path, values)}" for path, values in sorted(where.items()))
-        text = repr((fields, declared.unique, declared.multi, predicate))
+        if declared.multi:
+            hot = NOTHING_HOT  # its triggers look into the document
+        predicate = "".join(f" AND {_predicate(path, values, hot)}" for path, values in sorted(where.items()))
+        columns = [column(path, hot) for path, _ in fields]
+        text = repr((fields, columns, declared.unique, declared.multi, predicate))
         kind = "mx" if declared.multi else "ix"
         name = f"{kind}_{table}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-        return cls(name=name, declared=declared, fields=fields, predicate=predicate)
+        return cls(name=name, declared=declared, fields=fields, predicate=predicate, hot=hot)
 
     def statements(self, table: str) -> list[str]:
         """DDL, in order; every statement may be run again."""
         if self.declared.multi:
             return self._multi_statements(table)
-        parts = [column(path) + (" DESC" if descending else "") for path, descending in self.fields]
+        parts = [column(path, self.hot) + (" DESC" if descending else "") for path, descending in self.fields]
         if not self.declared.unique and self.fields[-1][0] != "_id":
             parts.append("id")
         unique = "UNIQUE " if self.declared.unique else ""
@@ -256,12 +108,12 @@ def _predicate_values(path: str, value: Any) -> tuple[Any, ...]:
     return tuple(scalar(each, where=path) for each in values)
 
 
-def _predicate(path: str, values: tuple[Any, ...]) -> str:
+def _predicate(path: str, values: tuple[Any, ...], hot: Hot) -> str:
     if len(values) == 1:
-        return f"{column(path)} {'IS' if values[0] is None else '='} {literal(values[0])}"
+        return f"{column(path, hot)} {'IS' if values[0] is None else '='} {literal(values[0])}"
     if None in values:
         raise Invalid(f"{path}: a partial index over several values cannot admit null", path=path)
-    return f"{column(path)} IN ({','.join(literal(value) for value in values)})"
+    return f"{column(path, hot)} IN ({','.join(literal(value) for value in values)})"
 
 
 class Prepared(NamedTuple):
@@ -276,19 +128,26 @@ class Prepared(NamedTuple):
 class TableSql:
     """The statements of one table."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, hot: Sequence[str] | None = None) -> None:
+        """``hot`` are the columns an existing table has; None: it is to be made."""
         if not _NAME.fullmatch(table.name):
             raise Invalid(f"{table.name!r} is not a table name", table=table.name)
         self.name = table.name
         self.feed = table.feed
-        self.indexes = tuple(IndexSql.of(table.name, index) for index in table.indexes)
-        self._changes: dict[tuple[str, ...], str] = {}
+        self.hot_paths = tuple(_hot_paths(table) if hot is None else hot)
+        self.hot = frozenset(self.hot_paths)
+        self.indexes = tuple(IndexSql.of(table.name, index, self.hot) for index in table.indexes)
+        self._changes: dict[tuple[str, ...], tuple[str, list[tuple[str, str]]]] = {}
         self._patches: dict[tuple[tuple[str, ...], str], str] = {}
         here = quoted(table.name)
-        self._insert = f"INSERT INTO {here}(id,v,doc) VALUES(?,1,?)"
+        hot_columns = [column(path, self.hot) for path in self.hot_paths]
+        names, marks = "".join(f",{c}" for c in hot_columns), ",?" * len(hot_columns)
+        again = "".join(f",{c}=excluded.{c}" for c in hot_columns)
+        self._insert = f"INSERT INTO {here}(id,v,doc{names}) VALUES(?,1,?{marks})"
         self._add = f"{self._insert} ON CONFLICT(id) DO NOTHING"
-        self._upsert = f"{self._insert} ON CONFLICT(id) DO UPDATE SET doc=excluded.doc, v=v+1"
-        self._replace = f"UPDATE {here} SET doc=?, v=v+1 WHERE id=? AND v=?"
+        self._upsert = f"{self._insert} ON CONFLICT(id) DO UPDATE SET doc=excluded.doc,v=v+1{again}"
+        filled = "".join(f",{c}=?" for c in hot_columns)
+        self._replace = f"UPDATE {here} SET doc=?{filled},v=v+1 WHERE id=? AND v=?"
         self.by_id = f"SELECT id,v,doc FROM {here} WHERE id=?"
         self.by_ids = f"SELECT id,v,doc FROM {here} WHERE id IN (SELECT value FROM json_each(?))"
         self.tail = f"SELECT pos,v,doc FROM {here} WHERE pos>? ORDER BY pos LIMIT ?"
@@ -305,7 +164,9 @@ class TableSql:
         grows = " AUTOINCREMENT" if self.feed else ""
         return [
             f"CREATE TABLE IF NOT EXISTS {quoted(self.name)}(pos INTEGER PRIMARY KEY{grows},"
-            " id TEXT NOT NULL UNIQUE, v INTEGER NOT NULL, doc TEXT NOT NULL)"
+            " id TEXT NOT NULL UNIQUE, v INTEGER NOT NULL, doc TEXT NOT NULL"
+            + "".join(f", {column(path, self.hot)}" for path in self.hot_paths)
+            + ")"
         ]
 
     def prepare(self, op: Op) -> Prepared:
@@ -318,7 +179,7 @@ class TableSql:
             return self._put(op)
         if isinstance(op, Patch):
             return self._patch(op)
-        where, params = conditions(op.guard)
+        where, params = conditions(op.guard, self.hot)
         sql = f"DELETE FROM {quoted(self.name)} WHERE id=?{where}"
         return Prepared(sql, (_id(op.id, self.name), *params), op, "guard" if op.guard else None)
 
@@ -328,10 +189,11 @@ class TableSql:
             return Prepared(self._upsert, row, op, None)
         if op.expected == 0:
             return Prepared(self._add, row, op, "stale")
-        return Prepared(self._replace, (row[1], row[0], scalar(op.expected, where="expected")), op, "stale")
+        version = scalar(op.expected, where="expected")
+        return Prepared(self._replace, (*row[1:], row[0], version), op, "stale")
 
     def _patch(self, op: Patch) -> Prepared:
-        where, params = conditions(op.guard)
+        where, params = conditions(op.guard, self.hot)
         shape = (tuple(op.set), where)
         sql = self._patches.get(shape)
         change, values = self.change(op.set)
@@ -344,26 +206,28 @@ class TableSql:
     def change(self, fields: Mapping[str, Any], increment: Sequence[str] = ()) -> tuple[str, Params]:
         """The SET clause that assigns ``fields`` and adds one to ``increment``."""
         shape = (*fields, "+", *increment)
-        sql = self._changes.get(shape)
-        if sql is None:
-            sql = _change_sql(fields, increment, table=self.name)
+        known = self._changes.get(shape)
+        if known is None:
+            known = _change_sql(fields, increment, self.hot_paths, table=self.name)
             if len(self._changes) < MAX_SHAPES:
-                self._changes[shape] = sql
-        values = [encode(value, where=path) for path, value in fields.items()]
+                self._changes[shape] = known
+        sql, hot_from = known
+        values: list[Any] = [encode(value, where=path) for path, value in fields.items()]
         for path, text in zip(fields, values, strict=True):
             if "\\u0000" in text and path in self.fields:
                 _refuse_nul(path, fields[path])
+        values += [_hot_value(_inside(fields[source], rest)) for source, rest in hot_from]
         return sql, tuple(values)
 
-    def _row(self, doc: Doc) -> tuple[str, str]:
+    def _row(self, doc: Doc) -> Params:
         name = _id(doc.get("_id"), self.name)
         if "_v" in doc:
             doc = {key: value for key, value in doc.items() if key != "_v"}
         text = encode(doc, where=f"{self.name}/{name}")
         if "\\u0000" in text:
             for path in self.fields:
-                _refuse_nul(path, _pick(doc, path))
-        return name, text
+                _refuse_nul(path, pick(doc, path))
+        return (name, text, *(_hot_value(pick(doc, path)) for path in self.hot_paths))
 
 
 def _refuse_nul(path: str, value: Any) -> None:
@@ -379,13 +243,47 @@ def _id(value: Any, table: str) -> str:
     return value
 
 
-def _change_sql(fields: Mapping[str, Any], increment: Sequence[str], *, table: str) -> str:
+def _hot_paths(table: Table) -> list[str]:
+    """The fields of a new table that get columns: all of its indexes over single values."""
+    singles = [index for index in table.indexes if not index.multi]
+    named = {field.removeprefix("-") for index in singles for field in index.fields}
+    return sorted((named | {path for index in singles for path in index.where}) - {"_id", "_v"})
+
+
+def _hot_value(value: Any) -> Any:
+    """What ``json_extract`` would give for ``value``."""
+    if isinstance(value, dict | list | tuple):
+        return encode(value, where="field")
+    return float(value) if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
+
+
+def _inside(value: Any, rest: str) -> Any:
+    return pick(value, rest) if rest else value
+
+
+def _change_sql(
+    fields: Mapping[str, Any], increment: Sequence[str], hot_paths: Sequence[str], *, table: str
+) -> tuple[str, list[tuple[str, str]]]:
+    """The SET clause, and where the values of its hot columns come from: (field set, path inside it)."""
     for path in (*fields, *increment):
         if path.split(".", 1)[0] in ("_id", "_v"):
             raise Invalid(f"{table}: {path} cannot be set", path=path)
+    hot = frozenset(hot_paths)
     parts = [f"{json_path(path)},json(?)" for path in fields]
-    parts += [f"{json_path(path)},coalesce({column(path)},0)+1" for path in increment]
-    return f"doc=json_set(doc,{','.join(parts)}), v=v+1" if parts else "v=v+1"
+    parts += [f"{json_path(path)},coalesce({column(path, hot)},0)+1" for path in increment]
+    if not parts:
+        return "v=v+1", []
+    clause, sources = f"doc=json_set(doc,{','.join(parts)}), v=v+1", list[tuple[str, str]]()
+    for path in hot_paths:
+        source = next((f for f in reversed(list(fields)) if path == f or path.startswith(f"{f}.")), None)
+        if source is not None:
+            clause += f",{column(path, hot)}=?"
+            sources.append((source, path.removeprefix(source).removeprefix(".")))
+        elif path in increment:
+            clause += f",{column(path, hot)}=coalesce({column(path, hot)},0)+1"
+        elif any(each.startswith(f"{path}.") for each in (*fields, *increment)):
+            raise Invalid(f"{table}: {path} is indexed; set it as a whole", path=path)
+    return clause, sources
 
 
 def _reachable(fields: Mapping[str, Any]) -> str:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cauldron.adapters.sqlite_file import Turnstile, connect, translate
-from cauldron.adapters.sqlite_sql import Params, Prepared, decode, quoted
+from cauldron.adapters.sqlite_sql import Prepared
+from cauldron.adapters.sqlite_terms import Params, decode, quoted
 from cauldron.domain.errors import CauldronError, Duplicate, Refused, StaleVersion, Unavailable
 from cauldron.ports.storage import Doc
 
