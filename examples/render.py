@@ -40,7 +40,13 @@ class Shelf:
         """Keep ``data``; the answer is its reference."""
         digest = hashlib.sha256(data).hexdigest()
         self.files[digest] = data
-        return {"media": f"sha256:{digest}", "mime": mime, "sizeBytes": len(data), "width": width, "height": height}
+        return {
+            "media": f"sha256:{digest}",
+            "mime": mime,
+            "sizeBytes": len(data),
+            "width": width,
+            "height": height,
+        }
 
     def read(self, ref: MediaRef) -> bytes:
         """The content of a reference."""
@@ -94,7 +100,9 @@ def render(collection: Collection, plan: Plan, slot: int, shelf: Shelf) -> Image
         values = step_inputs(snapshot, step.id, inputs=inputs, results=results)
         produced = run_tool(step.tool.id, values, shelf)
         results[step.id] = {p.port: _kept(p, shelf) for p in produced}
-    return Image.open(io.BytesIO(shelf.read(results[snapshot.output_step][snapshot.main_output]))).convert("RGB")
+    return Image.open(io.BytesIO(shelf.read(results[snapshot.output_step][snapshot.main_output]))).convert(
+        "RGB"
+    )
 
 
 def _kept(produced: Any, shelf: Shelf) -> Any:

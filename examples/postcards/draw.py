@@ -7,210 +7,83 @@ whatever sky the spell makes. ``--out DIR`` writes elsewhere, ``--only stamp/wha
 import argparse
 import io
 import math
-import random
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import resvg_py
 from PIL import Image
+from views import HEIGHT, VISTAS, WIDTH, view
 
 HERE = Path(__file__).parent
-WIDTH, HEIGHT = 1200, 840
-LIFT = 158  # pixels a view is raised by, so that the lettering has the ground to itself
-DEEP = HEIGHT + LIFT
 STAMP_WIDTH, STAMP_HEIGHT = 190, 230
-INK = "#140f2e"
-CREAM = "#f6ecd8"
-Painter = Callable[[], str]
-
-
-def shape(d: str, opacity: float, *, fill: str = INK, extra: str = "") -> str:
-    """One path."""
-    return f'<path d="{d}" fill="{fill}" fill-opacity="{opacity}" {extra}/>'
-
-
-def ridge(heights: list[int], opacity: float, *, sharp: bool = False) -> str:
-    """A line of hills from left to right, filled to the bottom."""
-    step = WIDTH / (len(heights) - 1)
-    d = f"M0 {heights[0]}"
-    for i in range(1, len(heights)):
-        x0, x1, y0, y1 = step * (i - 1), step * i, heights[i - 1], heights[i]
-        curve = f"C{x0 + step / 2:.0f} {y0} {x1 - step / 2:.0f} {y1} {x1:.0f} {y1}"
-        d += f"L{x1:.0f} {y1}" if sharp else curve
-    return shape(f"{d}V{DEEP}H0Z", opacity)
-
-
-def water(top: int, opacity: float, seed: str) -> str:
-    """A level of water with short bright strokes."""
-    rng = random.Random(seed)
-    out = [shape(f"M0 {top}H{WIDTH}V{DEEP}H0Z", opacity)]
-    for _ in range(46):
-        y = top + 6 + (DEEP - top) * rng.random() ** 1.4
-        x, reach = rng.uniform(-40, WIDTH), rng.uniform(18, 90) * (0.5 + (y - top) / 260)
-        d = f"M{x:.0f} {y:.0f}h{reach:.0f}"
-        out.append(
-            f'<path d="{d}" stroke="#fff4dc" stroke-opacity="{rng.uniform(0.12, 0.4):.2f}" '
-            f'stroke-width="{1.5 + (y - top) / 110:.1f}" stroke-linecap="round"/>'
-        )
-    return "".join(out)
-
-
-def pine(x: float, base: float, height: float, opacity: float) -> str:
-    """One pine."""
-    half = height * 0.24
-    d = f"M{x:.0f} {base - height:.0f}"
-    sides: list[tuple[float, float]] = []
-    for i in range(1, 5):
-        y = base - height + height * 0.92 * i / 4
-        reach = half * (0.35 + 0.65 * i / 4)
-        sides += [(reach, y), (reach * 0.5, y - height * 0.025)]
-    d += "".join(f"L{x + r:.0f} {y:.0f}" for r, y in sides)
-    d += "".join(f"L{x - r:.0f} {y:.0f}" for r, y in reversed(sides))
-    return shape(d + "Z", opacity) + shape(f"M{x - 4:.0f} {base - 14:.0f}h8v18h-8Z", opacity)
-
-
-def lighthouse() -> str:
-    """A lighthouse on its rock."""
-    beam = shape("M872 300L0 180V330ZM892 300L1200 236V372Z", 0.22, fill="#fff2c4")
-    tower = "M842 620L858 330H906L922 620Z"
-    bands = "".join(shape(f"M{850 - i * 2} {420 + i * 72}h{64 + i * 5}v30h-{66 + i * 5}Z", 0.85, fill=CREAM) for i in range(3))
-    top = shape("M850 330h64v-10h-64ZM862 320V280h40v40ZM854 280L882 250L910 280Z", 0.94)
-    lamp = shape("M870 286h24v30h-24Z", 1, fill="#ffe9a0")
-    rock = shape("M600 700C660 640 720 648 770 612C820 590 960 590 1010 640C1060 690 1140 690 1200 730V980H540Z", 0.9)
-    house = shape("M930 616v-52l36-34l36 34v52Z", 0.94) + shape("M954 574h20v22h-20Z", 1, fill="#ffe9a0")
-    front = water(600, 0.5, "light") + beam + shape(tower, 0.92) + bands + top + lamp + rock + house
-    return f'<g transform="translate({WIDTH} 0) scale(-1 1)">{ridge([560, 520, 548, 500, 540, 530, 556], 0.36) + front}</g>'
-
-
-def peaks() -> str:
-    """Three ranges and a lake."""
-    small = "M230 330L292 418L252 402L230 432L200 406L162 424Z"
-    great = "M600 210L676 320L630 298L596 336L566 300L518 322Z"
-    range_ = "M0 560L230 330L400 520L600 210L800 500L1000 400L1200 540V980H0Z"
-    snow = shape(small, 0.85, fill=CREAM) + shape(great, 0.85, fill=CREAM)
-    trees = (30, 86, 140, 210, 1010, 1066, 1128, 1180)
-    return (
-        ridge([430, 360, 420, 300, 400, 340, 420], 0.3, sharp=True)
-        + shape(range_, 0.58)
-        + snow
-        + water(620, 0.62, "lake")
-        + "".join(pine(x, 700 + (x % 7) * 6, 150 + (x * 37) % 70, 0.9) for x in trees)
-        + ridge([700, 730, 770, 790, 780, 740, 690], 0.92)
-    )
-
-
-def old_town() -> str:
-    """Domes, towers and lit windows."""
-    rng = random.Random("town")
-    out = [ridge([520, 470, 510, 450, 500, 480, 510], 0.22)]
-    for base, opacity in ((600, 0.45), (680, 0.8)):
-        x, d, spires = -20.0, "", ""
-        lights = []
-        while x < WIDTH + 20:
-            wide, top = rng.uniform(64, 130), base - rng.uniform(30, 160)
-            kind = rng.choice(("gable", "flat", "dome", "tower"))
-            d += f"M{x:.0f} {DEEP}V{top:.0f}"
-            middle = x + wide / 2
-            if kind == "gable":
-                d += f"L{middle:.0f} {top - wide * 0.45:.0f}L{x + wide:.0f} {top:.0f}"
-            elif kind == "dome":
-                d += f"A{wide / 2:.0f} {wide / 2:.0f} 0 0 1 {x + wide:.0f} {top:.0f}"
-                spires += f"M{middle - 3:.0f} {top - wide / 2 + 2:.0f}v-36h6v36Z"
-            elif kind == "tower":
-                d += f"h{wide * 0.3:.0f}v-{wide * 0.7:.0f}l{wide * 0.2:.0f} -{wide * 0.5:.0f}l{wide * 0.2:.0f} {wide * 0.5:.0f}v{wide * 0.7:.0f}H{x + wide:.0f}"
-            else:
-                d += f"H{x + wide:.0f}"
-            d += f"V{DEEP}Z"
-            for row in range(3):
-                if rng.random() < 0.6:
-                    lights.append((x + wide * rng.uniform(0.2, 0.7), top + 26 + row * 44))
-            x += wide
-        out.append(shape(d + spires, opacity))
-        out += [shape(f"M{lx:.0f} {ly:.0f}h13v19h-13Z", 0.95, fill="#ffdf94") for lx, ly in lights]
-    return "".join(out) + ridge([780, 770, 784, 774, 782], 0.95)
-
-
-def dunes() -> str:
-    """A caravan between long dunes."""
-    camel = "M0 0l6 -34q4 -14 16 -16q6 -18 14 -2q10 -14 18 2q12 2 16 -6l10 -22l16 2l-2 8l-8 2q-6 26 -14 34l4 32h-6l-6 -26h-32l-8 26h-6l2 -26l-8 26Z"
-    caravan = "".join(f'<g transform="translate({330 + i * 128} {604 - i * 9})">{shape(camel, 0.92)}</g>' for i in range(4))
-    return ridge([520, 470, 540, 480, 530, 500], 0.2) + ridge([600, 560, 620, 540, 600, 560], 0.34) + caravan + ridge([590, 606, 596, 574, 560, 600, 640], 0.55) + ridge([760, 700, 680, 740, 770, 720], 0.85)
-
-
-def pine_cabin() -> str:
-    """A cabin with a light on, between pines."""
-    rng = random.Random("cabin")
-    far = "".join(pine(x, 640, rng.uniform(120, 190), 0.34) for x in range(-10, 1220, 52))
-    near = "".join(pine(x, 740 + rng.uniform(-10, 30), rng.uniform(240, 380), 0.9) for x in (10, 90, 180, 260, 950, 1040, 1120, 1190))
-    cabin = shape("M540 700V606L640 536L740 606V700Z", 0.9) + shape("M520 612L640 524L760 612L748 626L640 546L532 626Z", 0.98) + shape("M700 556v-54h22v70Z", 0.95)
-    lit = shape("M570 632h44v40h-44ZM662 632h40v68h-40Z", 1, fill="#ffd98a")
-    smoke = '<path d="M712 492C690 460 740 440 716 408S736 360 720 330" stroke="#fff4dc" stroke-opacity=".4" stroke-width="12" fill="none" stroke-linecap="round"/>'
-    return ridge([480, 430, 490, 440, 500, 460], 0.18) + far + ridge([640, 650, 636, 650, 640], 0.45) + smoke + cabin + lit + near + ridge([720, 706, 698, 704, 716], 0.95)
-
-
-def islands() -> str:
-    """Islands and one sail."""
-    sail = shape("M620 640L628 430C700 500 716 580 718 632Z", 0.94, fill=CREAM) + shape("M612 640L606 470C560 540 548 600 548 634Z", 0.8, fill=CREAM) + shape("M530 650H740C726 690 700 700 640 700C580 700 548 690 530 650Z", 0.95)
-    isles = shape("M60 600C110 500 160 510 190 470C230 520 290 520 340 600Z", 0.4) + shape("M860 600C900 470 980 500 1010 420C1060 520 1120 500 1170 600Z", 0.5) + shape("M400 600C430 560 470 560 500 600Z", 0.3)
-    gulls = "".join(f'<path d="M{x} {y}q14 -16 26 0q12 -16 26 0" stroke="{INK}" stroke-opacity=".8" stroke-width="5" fill="none" stroke-linecap="round"/>' for x, y in ((420, 300), (490, 340), (380, 366), (800, 320)))
-    return isles + water(600, 0.45, "sea") + sail + gulls
-
-
-def arch() -> str:
-    """A stone arch over a canyon."""
-    d = "M150 980V470C170 300 330 210 520 214C760 216 900 320 930 470L1000 980H770C770 640 740 440 540 436C380 434 330 560 330 980Z"
-    strata = "".join(f'<path d="M150 {y}q200 -26 420 -6t440 4" stroke="#fff4dc" stroke-opacity=".12" stroke-width="7" fill="none"/>' for y in range(260, 980, 44))
-    return ridge([560, 520, 560, 500, 560, 530], 0.24, sharp=True) + ridge([640, 610, 660, 620, 650, 616], 0.4) + f'<clipPath id="a"><path d="{d}"/></clipPath>' + shape(d, 0.86) + f'<g clip-path="url(#a)">{strata}</g>' + ridge([770, 790, 800, 780, 760], 0.95)
-
-
-def observatory() -> str:
-    """An observatory that is open."""
-    stars = "".join(shape(f"M{x} {y}l5 13l13 5l-13 5l-5 13l-5 -13l-13 -5l13 -5Z", 0.9, fill=CREAM) for x, y in ((200, 130), (330, 220), (480, 120), (940, 150), (1060, 260), (770, 210), (110, 300)))
-    dome = shape("M470 600V520A150 150 0 0 1 770 520V600Z", 0.92) + shape("M640 372L700 392L660 520H610Z", 0.95, fill="#ffe2a0") + shape("M648 420L742 296L772 318L690 452Z", 0.98)
-    base = shape("M446 600H794V700H446Z", 0.96) + "".join(shape(f"M{x} 634h26v38h-26Z", 1, fill="#ffd98a") for x in (490, 560, 650, 724))
-    return stars + ridge([600, 520, 580, 500, 590, 540, 600], 0.28) + dome + base + ridge([800, 740, 690, 690, 720, 790], 0.95)
-
-
-VISTAS: dict[str, Painter] = {
-    "lighthouse": lighthouse,
-    "peaks": peaks,
-    "old-town": old_town,
-    "dunes": dunes,
-    "pine-cabin": pine_cabin,
-    "islands": islands,
-    "arch": arch,
-    "observatory": observatory,
-}
-
-
-def view(paint: Painter) -> str:
-    """A vista, raised, its ground growing dark towards the bottom."""
-    ground = (
-        f'<linearGradient id="n" x1="0" y1="0" x2="0" y2="1"><stop offset="0" stop-color="{INK}" stop-opacity="0"/>'
-        f'<stop offset="0.5" stop-color="{INK}" stop-opacity="0.62"/><stop offset="1" stop-color="{INK}" stop-opacity="0.88"/>'
-        f'</linearGradient><path d="M0 510H{WIDTH}V{HEIGHT}H0Z" fill="url(#n)"/>'
-    )
-    return f'<g transform="translate(0 {-LIFT})">{paint()}</g>{ground}'
 
 
 def frame() -> str:
     """The paper border around the picture, a little worn."""
-    d = f"M0 0H{WIDTH}V{HEIGHT}H0ZM56 44q-12 0 -12 12V{HEIGHT - 56}q0 12 12 12H{WIDTH - 56}q12 0 12 -12V56q0 -12 -12 -12Z"
-    paper = f'<linearGradient id="p" x1="0" y1="0" x2="1" y2="1"><stop offset="0" stop-color="#fbf3e2"/><stop offset="1" stop-color="#ead9bb"/></linearGradient><path d="{d}" fill="url(#p)" fill-rule="evenodd"/>'
-    line = f'<rect x="44" y="44" width="{WIDTH - 88}" height="{HEIGHT - 88}" rx="12" fill="none" stroke="#3a2434" stroke-opacity=".35" stroke-width="2"/>'
+    d = (
+        f"M0 0H{WIDTH}V{HEIGHT}H0ZM56 44q-12 0 -12 12V{HEIGHT - 56}q0 12 12 "
+        f"12H{WIDTH - 56}q12 0 12 -12V56q0 -12 -12 -12Z"
+    )
+    paper = (
+        '<linearGradient id="p" x1="0" y1="0" x2="1" y2="1"><stop offset="0" '
+        'stop-color="#fbf3e2"/><stop offset="1" stop-color="#ead9bb"/>'
+        f'</linearGradient><path d="{d}" fill="url(#p)" fill-rule="evenodd"/>'
+    )
+    line = (
+        f'<rect x="44" y="44" width="{WIDTH - 88}" height="{HEIGHT - 88}" rx="12" '
+        'fill="none" stroke="#3a2434" stroke-opacity=".35" stroke-width="2"/>'
+    )
     return paper + line
 
 
 STAMPS = {
-    "whale": ("#2f6f8f", "M52 128C60 92 112 88 132 122C140 118 146 106 142 96C156 98 160 112 152 126C150 154 120 166 92 160C70 156 52 146 52 128ZM70 126a4 4 0 1 0 .1 0ZM96 74q-10 -14 -22 -6M96 74q10 -14 22 -6M96 74v18"),
-    "lantern": ("#b5543c", "M95 58a10 10 0 1 1 .1 0ZM66 84L95 62L124 84ZM72 90H118L112 150H78ZM66 156H124V166H66Z"),
-    "moon": ("#3c3f86", "M112 66A52 52 0 1 0 130 148A42 42 0 1 1 112 66ZM126 84l5 12l12 5l-12 5l-5 12l-5 -12l-12 -5l12 -5Z"),
-    "fox": ("#c9702f", "M56 72L80 92H110L134 72L138 118L95 166L52 118ZM76 116a6 6 0 1 0 .1 0ZM114 116a6 6 0 1 0 .1 0ZM89 146h12l-6 9Z"),
-    "fern": ("#3f7a4e", "M92 168C90 130 94 96 110 62L114 64C100 98 98 130 98 168ZM96 140C76 140 62 130 56 112C78 110 92 122 97 136ZM99 120C120 122 136 112 142 96C120 92 104 104 98 116ZM100 100C84 98 74 88 70 72C88 74 98 84 103 96Z"),
+    "whale": (
+        "#2f6f8f",
+        (
+            "M52 128C60 92 112 88 132 122C140 118 146 106 142 96C156 98 160 112 152 "
+            "126C150 154 120 166 92 160C70 156 52 146 52 128ZM70 126a4 4 0 1 0 .1 0ZM96 "
+            "74q-10 -14 -22 -6M96 74q10 -14 22 -6M96 74v18"
+        ),
+    ),
+    "lantern": (
+        "#b5543c",
+        "M95 58a10 10 0 1 1 .1 0ZM66 84L95 62L124 84ZM72 90H118L112 150H78ZM66 156H124V166H66Z",
+    ),
+    "moon": (
+        "#3c3f86",
+        "M112 66A52 52 0 1 0 130 148A42 42 0 1 1 112 66ZM126 84l5 12l12 5l-12 5l-5 12l-5 -12l-12 -5l12 -5Z",
+    ),
+    "fox": (
+        "#c9702f",
+        (
+            "M56 72L80 92H110L134 72L138 118L95 166L52 118ZM76 116a6 6 0 1 0 .1 0ZM114 "
+            "116a6 6 0 1 0 .1 0ZM89 146h12l-6 9Z"
+        ),
+    ),
+    "fern": (
+        "#3f7a4e",
+        (
+            "M92 168C90 130 94 96 110 62L114 64C100 98 98 130 98 168ZM96 140C76 140 62 "
+            "130 56 112C78 110 92 122 97 136ZM99 120C120 122 136 112 142 96C120 92 104 "
+            "104 98 116ZM100 100C84 98 74 88 70 72C88 74 98 84 103 96Z"
+        ),
+    ),
     "comet": ("#7a3f7f", "M70 138a22 22 0 1 0 .1 0ZM86 126L140 62L100 142ZM78 116L120 58L92 122Z"),
-    "teapot": ("#a8843a", "M66 108H122C130 108 126 92 140 92C150 92 148 104 138 108C130 130 124 150 112 154H78C62 150 58 126 66 108ZM78 102q16 -16 34 0ZM95 84a6 6 0 1 0 .1 0ZM62 112c-18 -2 -18 30 6 28l-2 -8c-10 0 -10 -14 -2 -14Z"),
-    "bell": ("#566a3c", "M95 58c8 0 10 8 10 12c20 8 22 30 24 60l10 14H51l10 -14c2 -30 4 -52 24 -60c0 -4 2 -12 10 -12ZM82 150h26a13 13 0 0 1 -26 0Z"),
+    "teapot": (
+        "#a8843a",
+        (
+            "M66 108H122C130 108 126 92 140 92C150 92 148 104 138 108C130 130 124 150 "
+            "112 154H78C62 150 58 126 66 108ZM78 102q16 -16 34 0ZM95 84a6 6 0 1 0 .1 0Z"
+            "M62 112c-18 -2 -18 30 6 28l-2 -8c-10 0 -10 -14 -2 -14Z"
+        ),
+    ),
+    "bell": (
+        "#566a3c",
+        (
+            "M95 58c8 0 10 8 10 12c20 8 22 30 24 60l10 14H51l10 -14c2 -30 4 -52 24 -60c0 "
+            "-4 2 -12 10 -12ZM82 150h26a13 13 0 0 1 -26 0Z"
+        ),
+    ),
 }
 
 
@@ -223,15 +96,36 @@ def stamp(name: str) -> str:
     for i in range(1, 12):
         holes += [(0.0, i * STAMP_HEIGHT / 12), (float(STAMP_WIDTH), i * STAMP_HEIGHT / 12)]
     cut = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6.2" fill="#000"/>' for x, y in holes)
-    mask = f'<mask id="m" maskUnits="userSpaceOnUse" x="0" y="0" width="{STAMP_WIDTH}" height="{STAMP_HEIGHT}"><rect width="{STAMP_WIDTH}" height="{STAMP_HEIGHT}" fill="#fff"/>{cut}</mask>'
+    mask = (
+        f'<mask id="m" maskUnits="userSpaceOnUse" x="0" y="0" width="{STAMP_WIDTH}" '
+        f'height="{STAMP_HEIGHT}"><rect width="{STAMP_WIDTH}" height="{STAMP_HEIGHT}" '
+        f'fill="#fff"/>{cut}</mask>'
+    )
     rays = "".join(
-        f'<path d="M95 118L{95 + 160 * math.cos(a):.1f} {118 + 160 * math.sin(a):.1f}L{95 + 160 * math.cos(a + 0.13):.1f} {118 + 160 * math.sin(a + 0.13):.1f}Z" fill="#fff" fill-opacity=".12"/>'
+        (
+            f'<path d="M95 118L{95 + 160 * math.cos(a):.1f} '
+            f"{118 + 160 * math.sin(a):.1f}L{95 + 160 * math.cos(a + 0.13):.1f} "
+            f'{118 + 160 * math.sin(a + 0.13):.1f}Z" fill="#fff" fill-opacity=".12"/>'
+        )
         for a in (i * math.pi / 12 for i in range(24))
     )
-    field = f'<clipPath id="f"><rect x="18" y="18" width="154" height="194" rx="4"/></clipPath><rect x="18" y="18" width="154" height="194" rx="4" fill="{colour}"/><g clip-path="url(#f)">{rays}</g>'
-    value = '<path d="M34 190h60v6h-60ZM34 200h40v5h-40Z" fill="#fff6e0" fill-opacity=".8"/><circle cx="148" cy="190" r="16" fill="#fff6e0"/>' + f'<path d="M143 181h9v18h-5v-13h-4Z" fill="{colour}"/>'
-    art = f'<path d="{motif}" fill="#fff6e0" stroke="#fff6e0" stroke-width="3" stroke-linejoin="round" fill-rule="evenodd"/>'
-    return f'{mask}<g mask="url(#m)"><rect width="{STAMP_WIDTH}" height="{STAMP_HEIGHT}" fill="#fbf3e2"/>{field}{art}{value}</g>'
+    field = (
+        '<clipPath id="f"><rect x="18" y="18" width="154" height="194" rx="4"/>'
+        '</clipPath><rect x="18" y="18" width="154" height="194" rx="4" '
+        f'fill="{colour}"/><g clip-path="url(#f)">{rays}</g>'
+    )
+    value = (
+        '<path d="M34 190h60v6h-60ZM34 200h40v5h-40Z" fill="#fff6e0" '
+        'fill-opacity=".8"/><circle cx="148" cy="190" r="16" fill="#fff6e0"/>'
+    ) + f'<path d="M143 181h9v18h-5v-13h-4Z" fill="{colour}"/>'
+    art = (
+        f'<path d="{motif}" fill="#fff6e0" stroke="#fff6e0" stroke-width="3" '
+        'stroke-linejoin="round" fill-rule="evenodd"/>'
+    )
+    return (
+        f'{mask}<g mask="url(#m)"><rect width="{STAMP_WIDTH}" height="{STAMP_HEIGHT}" '
+        f'fill="#fbf3e2"/>{field}{art}{value}</g>'
+    )
 
 
 def pictures() -> dict[str, tuple[str, int, int]]:
@@ -243,7 +137,10 @@ def pictures() -> dict[str, tuple[str, int, int]]:
 
 def render(body: str, width: int, height: int) -> Image.Image:
     """The picture as RGBA."""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}">'
+    )
     raw = resvg_py.svg_to_bytes(svg_string=f"{head}{body}</svg>", skip_system_fonts=True)
     pixels = np.array(Image.open(io.BytesIO(bytes(raw))).convert("RGBA"))
     pixels[pixels[..., 3] == 0] = 0

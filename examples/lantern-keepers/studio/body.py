@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from studio.canvas import Canvas, Point, blob, limb, mirrored, ring
+from studio.canvas import Canvas, Point, blob, limb, mirrored, pts, ring
 from studio.colour import NIGHT, Coat, mix
 
 CX = 468  # middle of every body, head and hat
@@ -36,7 +36,7 @@ def both(points: Sequence[Point]) -> tuple[list[Point], list[Point]]:
 def arms(c: Canvas, coat: Coat, *, width: float = 1.0, shoulder: float = 122) -> None:
     """The left arm at rest."""
     at = CX - shoulder
-    resting = limb([(at, 622), (at - 30, 715), (at + 6, 800)], [70 * width, 68 * width, 52 * width])
+    resting = limb(pts("0,622 -30,715 6,800", at), [70 * width, 68 * width, 52 * width])
     c.form(resting, coat, span=(at - 110, at + 130), rim=5, depth=14, lamp=0.55)
 
 
@@ -49,10 +49,12 @@ def grip(c: Canvas, coat: Coat, *, width: float = 1.0, shoulder: float = 122, pa
     c.form(reach, coat, span=(480, 780), rim=7, depth=10, moon=0.12)
     hand = Coat(paw, coat.pale, coat.accent) if paw else coat
     px, py = PAW
-    knuckles = blob([(px - 34, py - 16), (px + 2, py - 36), (px + 33, py - 20), (px + 37, py + 12), (px + 16, py + 36), (px - 22, py + 34), (px - 40, py + 10)])
+    knuckles = blob(pts("-34,-16 2,-36 33,-20 37,12 16,36 -22,34 -40,10", px, py))
     c.form(knuckles, hand, span=(660, 765), rim=6, depth=12)
     for dy in (-10, 11):
-        c.line([(px + 35, py + dy), (px + 18, py + dy + 1), (px + 8, py + dy - 1)], hand.dark, 4, opacity="0.55")
+        c.line(
+            [(px + 35, py + dy), (px + 18, py + dy + 1), (px + 8, py + dy - 1)], hand.dark, 4, opacity="0.55"
+        )
 
 
 def feet(c: Canvas, coat: Coat, *, apart: float = 78, size: float = 1.0) -> None:
@@ -60,10 +62,24 @@ def feet(c: Canvas, coat: Coat, *, apart: float = 78, size: float = 1.0) -> None
     for side in (-1, 1):
         x = CX + side * apart
         w, h = 62 * size, 34 * size
-        d = blob([(x - w, GROUND_Y - 4), (x - w * 0.7, GROUND_Y - h), (x, GROUND_Y - h * 1.35), (x + w * 0.7, GROUND_Y - h), (x + w, GROUND_Y - 4), (x, GROUND_Y + 10)])
+        d = blob(
+            [
+                (x - w, GROUND_Y - 4),
+                (x - w * 0.7, GROUND_Y - h),
+                (x, GROUND_Y - h * 1.35),
+                (x + w * 0.7, GROUND_Y - h),
+                (x + w, GROUND_Y - 4),
+                (x, GROUND_Y + 10),
+            ]
+        )
         c.form(d, coat, span=(x - 90, x + 90), rim=5, depth=14)
         for dx in (-16, 14):
-            c.line([(x + dx * size, GROUND_Y + 4), (x + dx * size * 1.1, GROUND_Y - 14 * size)], coat.dark, 4, opacity="0.5")
+            c.line(
+                [(x + dx * size, GROUND_Y + 4), (x + dx * size * 1.1, GROUND_Y - 14 * size)],
+                coat.dark,
+                4,
+                opacity="0.5",
+            )
 
 
 def patch(c: Canvas, d: str, inside: str, colour: str, *, opacity: float = 1.0, soft: float = 3) -> None:
@@ -75,8 +91,29 @@ def patch(c: Canvas, d: str, inside: str, colour: str, *, opacity: float = 1.0, 
 
 def belly(c: Canvas, coat: Coat, inside: str, *, top: float = 610, half_width: float = 92) -> None:
     """The pale belly, lit from the right."""
-    fill = c.linear(CX - 130, 0, CX + 140, 0, [(0, mix(coat.pale, coat.shade, 0.5), 1), (0.62, coat.pale, 1), (1, mix(coat.pale, "#fff4dc", 0.3), 1)])
-    d = blob([(CX, top), (CX + half_width * 0.8, top + 60), (CX + half_width, top + 170), (CX + half_width * 0.7, top + 250), (CX, top + 275), (CX - half_width * 0.7, top + 250), (CX - half_width, top + 170), (CX - half_width * 0.8, top + 60)])
+    fill = c.linear(
+        CX - 130,
+        0,
+        CX + 140,
+        0,
+        [
+            (0, mix(coat.pale, coat.shade, 0.5), 1),
+            (0.62, coat.pale, 1),
+            (1, mix(coat.pale, "#fff4dc", 0.3), 1),
+        ],
+    )
+    d = blob(
+        [
+            (CX, top),
+            (CX + half_width * 0.8, top + 60),
+            (CX + half_width, top + 170),
+            (CX + half_width * 0.7, top + 250),
+            (CX, top + 275),
+            (CX - half_width * 0.7, top + 250),
+            (CX - half_width, top + 170),
+            (CX - half_width * 0.8, top + 60),
+        ]
+    )
     patch(c, d, inside, fill, opacity=0.92, soft=4)
 
 
@@ -88,23 +125,49 @@ def chin_shadow(c: Canvas, head: str, torso: str) -> None:
 def nose(c: Canvas, y: float, *, size: float = 1.0, colour: str = "#1d1330") -> None:
     """A wet nose with its small light."""
     w, h = 25 * size, 18 * size
-    c.path(blob([(CX - w, y - h * 0.6), (CX, y - h), (CX + w, y - h * 0.6), (CX + w * 0.55, y + h * 0.55), (CX, y + h), (CX - w * 0.55, y + h * 0.55)]), colour)
+    c.path(
+        blob(
+            [
+                (CX - w, y - h * 0.6),
+                (CX, y - h),
+                (CX + w, y - h * 0.6),
+                (CX + w * 0.55, y + h * 0.55),
+                (CX, y + h),
+                (CX - w * 0.55, y + h * 0.55),
+            ]
+        ),
+        colour,
+    )
     c.path(ring(CX + w * 0.3, y - h * 0.45, w * 0.34, h * 0.22), "#fff2d6", opacity="0.8")
 
 
 def smile(c: Canvas, y: float, colour: str, *, reach: float = 30, drop: float = 16, width: float = 5) -> None:
     """A mouth of two small arcs meeting under the nose."""
     for side in (-1, 1):
-        c.line([(CX, y), (CX + side * reach * 0.5, y + drop), (CX + side * reach, y + drop * 0.55)], colour, width)
+        c.line(
+            [(CX, y), (CX + side * reach * 0.5, y + drop), (CX + side * reach, y + drop * 0.55)],
+            colour,
+            width,
+        )
 
 
-def ticks(c: Canvas, inside: str, rows: Sequence[tuple[float, float, int]], colour: str, *, size: float = 15, opacity: float = 0.35) -> None:
+def ticks(
+    c: Canvas,
+    inside: str,
+    rows: Sequence[tuple[float, float, int]],
+    colour: str,
+    *,
+    size: float = 15,
+    opacity: float = 0.35,
+) -> None:
     """Rows of small curved strokes, the weave of feathers and fur: ``(y, half width, count)``."""
     c.open(clip_path=c.clip(inside), opacity=opacity)
     for y, half, count in rows:
         for i in range(count):
             x = CX + half * (2 * (i + 0.5) / count - 1)
-            c.line([(x - size, y - size * 0.4), (x, y + size * 0.55), (x + size, y - size * 0.4)], colour, 4.5)
+            c.line(
+                [(x - size, y - size * 0.4), (x, y + size * 0.55), (x + size, y - size * 0.4)], colour, 4.5
+            )
     c.close()
 
 

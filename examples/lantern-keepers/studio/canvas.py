@@ -16,6 +16,15 @@ def n(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def pts(text: str, x: float = 0, y: float = 0) -> list[Point]:
+    """Points from ``"dx,dy dx,dy! …"``, moved by ``(x, y)``; ``!`` makes a sharp corner."""
+    out: list[Point] = []
+    for word in text.split():
+        dx, dy = map(float, word.rstrip("!").split(","))
+        out.append((x + dx, y + dy, 1) if word.endswith("!") else (x + dx, y + dy))
+    return out
+
+
 def blob(points: Sequence[Point], *, closed: bool = True, tension: float = 0.5) -> str:
     """A smooth path through ``points`` (Catmull-Rom as Béziers); third value 1 = sharp."""
     count = len(points)
@@ -126,7 +135,10 @@ class Canvas:
 
     def svg(self) -> str:
         """The whole drawing."""
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" width="{SIZE}" height="{SIZE}">'
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" '
+            f'width="{SIZE}" height="{SIZE}">'
+        )
         return head + "<defs>" + "".join(self._defs) + "</defs>" + "".join(self._parts) + "</svg>"
 
     def define(self, template: str) -> str:
@@ -152,7 +164,8 @@ class Canvas:
         box = f'cx="{n(cx)}" cy="0" r="{n(r)}" fx="{n(fx)}" fy="{n((fy - cy) / squash)}"'
         move = f'gradientTransform="matrix(1 0 0 {n(squash)} 0 {n(cy)})"'
         return self.define(
-            f'<radialGradient id="@" gradientUnits="userSpaceOnUse" {box} {move}>{_stops(stops)}</radialGradient>'
+            f'<radialGradient id="@" gradientUnits="userSpaceOnUse" {box} {move}>'
+            f"{_stops(stops)}</radialGradient>"
         )
 
     def blur(self, deviation: float, *, around: str = "", reach: float = 0) -> str:
@@ -185,9 +198,7 @@ class Canvas:
     def line(self, points: Sequence[Point], colour: str, width: float, **attributes: object) -> None:
         """Paint a smooth line with round ends."""
         caps = {"stroke": colour, "stroke_width": n(width), "stroke_linecap": "round"}
-        self.path(
-            blob(points, closed=False), "none", **caps, **{"stroke_linejoin": "round"} | attributes
-        )
+        self.path(blob(points, closed=False), "none", **caps, **{"stroke_linejoin": "round"} | attributes)
 
     def open(self, **attributes: object) -> None:
         """Begin a group."""
@@ -224,13 +235,18 @@ class Canvas:
         """Paint what ``d`` leaves uncovered when moved by ``shift``: an edge on one side."""
         left, top, right, bottom = bounds(d)
         margin = soft * 3 + max(abs(shift[0]), abs(shift[1])) + 8
-        frame = f"M{n(left - margin)} {n(top - margin)}H{n(right + margin)}V{n(bottom + margin)}H{n(left - margin)}Z"
+        frame = (
+            f"M{n(left - margin)} "
+            f"{n(top - margin)}H{n(right + margin)}V{n(bottom + margin)}H{n(left - margin)}Z"
+        )
         move = f"translate({n(shift[0])} {n(shift[1])})"
         self.open(filter=self.blur(soft, around=d), opacity=n(opacity))
         self.path(frame + d, colour, fill_rule="evenodd", transform=move)
         self.close()
 
-    def cast(self, d: str, onto: str, *, shift: Point = (-10, 18), soft: float = 12, opacity: float = 0.5) -> None:
+    def cast(
+        self, d: str, onto: str, *, shift: Point = (-10, 18), soft: float = 12, opacity: float = 0.5
+    ) -> None:
         """The shadow that ``d`` throws on the form ``onto``."""
         self.open(clip_path=self.clip(onto))
         move = f"translate({n(shift[0])} {n(shift[1])})"

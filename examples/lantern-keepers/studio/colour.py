@@ -63,3 +63,8 @@ class Coat:
     def dark(self) -> str:
         """Lines and the deepest folds."""
         return mix(self.base, "#120a2a", 0.8)
+
+
+WOOD = Coat("#7a5138", "#b98a5a", "#4a3028")
+IRON = Coat("#4a4a66", "#9aa0c0", "#2a2844")
+BRASS = Coat("#b07f3c", "#f0cf86", "#6a4620")

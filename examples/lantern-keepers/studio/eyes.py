@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from studio.body import CX, EYES
-from studio.canvas import Canvas, blob, ring, star
+from studio.canvas import Canvas, blob, pts, ring, star
 from studio.colour import Coat
 
 INK = "#160e2c"
@@ -35,7 +35,10 @@ def amber(c: Canvas) -> None:
 
     def eye(x: float, y: float, _: int) -> None:
         c.path(ring(x, y, 42, 42), INK)
-        c.path(ring(x, y, 36, 36), c.radial(x + 6, y + 8, 36, [(0, "#fff2a8", 1), (0.6, "#f7b53c", 1), (1, "#b8642a", 1)]))
+        c.path(
+            ring(x, y, 36, 36),
+            c.radial(x + 6, y + 8, 36, [(0, "#fff2a8", 1), (0.6, "#f7b53c", 1), (1, "#b8642a", 1)]),
+        )
         c.path(ring(x + 6, y, 17, 19), INK)
         c.path(ring(x + 14, y - 10, 8, 9), "#fffdf4")
 
@@ -49,7 +52,7 @@ def slit(c: Canvas) -> None:
         d = blob([(x - 42, y + side * 5, 1), (x, y - 32), (x + 42, y - side * 5, 1), (x, y + 30)])
         c.path(d, INK, stroke=INK, stroke_width="9", stroke_linejoin="round")
         c.path(d, c.linear(x - 30, y - 30, x + 30, y + 30, [(0, "#5fae5c", 1), (1, "#dff29a", 1)]))
-        c.path(blob([(x + 6, y - 29, 1), (x + 14, y), (x + 6, y + 28, 1), (x - 2, y)]), INK)
+        c.path(blob(pts("6,-29! 14,0 6,28! -2,0", x, y)), INK)
         c.path(ring(x + 18, y - 9, 6, 7), "#fffdf4")
 
     _each(eye)
@@ -59,7 +62,7 @@ def asleep(c: Canvas) -> None:
     """Shut, with long lashes: the lantern keeps the watch."""
 
     def eye(x: float, y: float, side: int) -> None:
-        arc = [(x - 34, y - 2), (x - 18, y + 15), (x, y + 20), (x + 18, y + 15), (x + 34, y - 2)]
+        arc = pts("-34,-2 -18,15 0,20 18,15 34,-2", x, y)
         c.line(arc, LIGHT, 17, opacity="0.42")
         c.line(arc, INK, 9)
         for k in (-1, 0, 1):
@@ -73,7 +76,7 @@ def glad(c: Canvas) -> None:
     """Two happy arcs."""
 
     def eye(x: float, y: float, _: int) -> None:
-        arc = [(x - 33, y + 16), (x - 19, y - 10), (x, y - 19), (x + 19, y - 10), (x + 33, y + 16)]
+        arc = pts("-33,16 -19,-10 0,-19 19,-10 33,16", x, y)
         c.line(arc, LIGHT, 19, opacity="0.42")
         c.line(arc, INK, 11)
 
@@ -85,7 +88,10 @@ def startled(c: Canvas) -> None:
 
     def eye(x: float, y: float, _: int) -> None:
         c.path(ring(x, y, 46, 50), INK)
-        c.path(ring(x, y, 40, 44), c.linear(x - 40, 0, x + 40, 0, [(0, "#cfd2f2", 1), (0.6, "#fffdf4", 1), (1, "#fff3d6", 1)]))
+        c.path(
+            ring(x, y, 40, 44),
+            c.linear(x - 40, 0, x + 40, 0, [(0, "#cfd2f2", 1), (0.6, "#fffdf4", 1), (1, "#fff3d6", 1)]),
+        )
         c.path(ring(x + 11, y + 3, 14, 16), INK)
         c.dot(x + 16, y - 4, 5, "#fffdf4")
 
@@ -97,7 +103,10 @@ def starry(c: Canvas) -> None:
 
     def eye(x: float, y: float, _: int) -> None:
         c.path(ring(x, y, 38, 42), LIGHT, opacity="0.5")
-        c.path(ring(x, y, 34, 38), c.linear(x, y - 38, x, y + 38, [(0, "#1a1250", 1), (0.6, "#5a3fb8", 1), (1, "#d87fc8", 1)]))
+        c.path(
+            ring(x, y, 34, 38),
+            c.linear(x, y - 38, x, y + 38, [(0, "#1a1250", 1), (0.6, "#5a3fb8", 1), (1, "#d87fc8", 1)]),
+        )
         c.path(star(x + 6, y - 6, 19, inner=0.36, tips=4), "#fffdf4")
         c.path(star(x - 14, y + 14, 8, inner=0.4, tips=4), "#fffdf4")
         c.dot(x + 16, y + 18, 3.5, "#fffdf4")
@@ -111,7 +120,17 @@ def coals(c: Canvas) -> None:
 
     def eye(x: float, y: float, side: int) -> None:
         c.path(ring(x, y + 4, 44, 40), INK, opacity="0.92")
-        c.dot(x, y + 6, 32, c.radial(x, y + 6, 32, [(0, "#fff6d0", 1), (0.36, "#ffab4a", 1), (0.75, "#e8482c", 0.85), (1, "#7a1a20", 0)]))
+        c.dot(
+            x,
+            y + 6,
+            32,
+            c.radial(
+                x,
+                y + 6,
+                32,
+                [(0, "#fff6d0", 1), (0.36, "#ffab4a", 1), (0.75, "#e8482c", 0.85), (1, "#7a1a20", 0)],
+            ),
+        )
         c.line([(x - side * 42, y - 22 + 8), (x, y - 32), (x + side * 36, y - 40)], INK, 15)
 
     _each(eye)
@@ -124,24 +143,36 @@ def spectacles(c: Canvas) -> None:
         c.path(ring(x, y + 2, 21, 26), INK)
         c.path(ring(x + 7, y - 8, 7, 9), "#fffdf4")
         c.path(ring(x, y, 52, 52), "#dff4ff", opacity="0.2")
-        c.path(f"M{x - 34} {y + 26}L{x + 12} {y - 42}", "none", stroke="#ffffff", stroke_width="9", stroke_linecap="round", opacity="0.32")
+        c.path(
+            f"M{x - 34} {y + 26}L{x + 12} {y - 42}",
+            "none",
+            stroke="#ffffff",
+            stroke_width="9",
+            stroke_linecap="round",
+            opacity="0.32",
+        )
         c.path(ring(x, y, 52, 52), "none", stroke="#6a4620", stroke_width="11")
         c.path(ring(x, y, 52, 52), "none", stroke="#e9bd66", stroke_width="7")
 
     _each(eye)
-    c.line([(CX - 9, 424), (CX, 419), (CX + 9, 424)], "#e9bd66", 7)
+    c.line(pts("-9,424 0,419 9,424", CX), "#e9bd66", 7)
 
 
 def goggles(c: Canvas) -> None:
     """Brass goggles for weather and soot."""
-    strap = blob([(CX - 118, 404), (CX, 396), (CX + 118, 404), (CX + 118, 446), (CX, 452), (CX - 118, 446)], tension=0.3)
+    strap = blob(pts("-118,404 0,396 118,404 118,446 0,452 -118,446", CX), tension=0.3)
     c.path(strap, "#3a2434")
     brass = Coat("#b07f3c", "#f0cf86", "#6a4620")
 
     def eye(x: float, y: float, _: int) -> None:
         c.form(ring(x, y - 2, 56, 56), brass, span=(x - 60, x + 60), rim=6, depth=12)
-        c.path(ring(x, y - 2, 41, 41), c.linear(x - 40, y - 40, x + 40, y + 40, [(0, "#173a55", 1), (0.55, "#2f8f9a", 1), (1, "#b8f2dc", 1)]))
-        c.path(blob([(x - 26, y - 14), (x - 6, y - 32), (x + 8, y - 32), (x - 22, y + 2)]), "#ffffff", opacity="0.5")
+        c.path(
+            ring(x, y - 2, 41, 41),
+            c.linear(
+                x - 40, y - 40, x + 40, y + 40, [(0, "#173a55", 1), (0.55, "#2f8f9a", 1), (1, "#b8f2dc", 1)]
+            ),
+        )
+        c.path(blob(pts("-26,-14 -6,-32 8,-32 -22,2", x, y)), "#ffffff", opacity="0.5")
         for i in range(6):
             a = math.radians(60 * i)
             c.dot(x + 48 * math.cos(a), y - 2 + 48 * math.sin(a), 3, "#5a3a1c")
@@ -151,9 +182,15 @@ def goggles(c: Canvas) -> None:
 
 def blindfold(c: Canvas) -> None:
     """A band across the eyes with one painted in the middle."""
-    band = blob([(CX - 122, 398), (CX, 388), (CX + 122, 398), (CX + 120, 462), (CX, 472), (CX - 120, 462)], tension=0.3)
+    band = blob(pts("-122,398 0,388 122,398 120,462 0,472 -120,462", CX), tension=0.3)
     c.form(band, Coat("#6a2f52", "#e8a0b0", "#3a1430"), span=(340, 600), rim=6, depth=16)
-    c.path(blob([(CX - 56, 430, 1), (CX, 398), (CX + 56, 430, 1), (CX, 462)]), "none", stroke="#f6d68a", stroke_width="6", stroke_linejoin="round")
+    c.path(
+        blob(pts("-56,430! 0,398 56,430! 0,462", CX)),
+        "none",
+        stroke="#f6d68a",
+        stroke_width="6",
+        stroke_linejoin="round",
+    )
     c.dot(CX, 430, 17, "#f6d68a")
     c.dot(CX, 430, 7, "#3a1430")
     for dx in (-84, 84):

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 
 from studio.body import FLAME, GROWN, HOOK
-from studio.canvas import Canvas, blob, n, ring, star
+from studio.canvas import Canvas, blob, n, pts, ring, star
 from studio.colour import mix
 
 FX, FY = FLAME
@@ -14,19 +14,31 @@ FX, FY = FLAME
 def shine(c: Canvas, colour: str, *, hot: str = "#fffbe8", strength: float = 1.0) -> None:
     """The glow every flame shares; it ends before the edge of the canvas."""
     y = HOOK[1] + (FY - HOOK[1]) * GROWN
-    spill = [(0, colour, 0.44 * strength), (0.35, colour, 0.22 * strength), (0.7, colour, 0.07 * strength), (1, colour, 0)]
+    spill = [
+        (0, colour, 0.44 * strength),
+        (0.35, colour, 0.22 * strength),
+        (0.7, colour, 0.07 * strength),
+        (1, colour, 0),
+    ]
     c.path(ring(608, 524, 410), c.radial(608, 524, 410, spill, focus=(FX - 20, y)))
     pool = [(0, colour, 0.46 * strength), (0.5, colour, 0.16 * strength), (1, colour, 0)]
     c.path(ring(750, 908, 266, 52), c.radial(750, 908, 266, pool, squash=0.19))
-    halo = [(0, mix(hot, colour, 0.12), 1), (0.15, mix(hot, colour, 0.5), 0.92), (0.29, colour, 0.62), (0.54, colour, 0.25), (0.8, colour, 0.07), (1, colour, 0)]
+    halo = [
+        (0, mix(hot, colour, 0.12), 1),
+        (0.15, mix(hot, colour, 0.5), 0.92),
+        (0.29, colour, 0.62),
+        (0.54, colour, 0.25),
+        (0.8, colour, 0.07),
+        (1, colour, 0),
+    ]
     c.dot(FX, y, 203, c.radial(FX, y, 203, halo))
 
 
 def candle(c: Canvas) -> None:
     """A plain flame, tall and still."""
-    c.path(blob([(FX, FY - 56, 1), (FX + 26, FY - 4), (FX + 22, FY + 30), (FX, FY + 44), (FX - 22, FY + 30), (FX - 26, FY - 4)]), "#ff9a3c")
-    c.path(blob([(FX, FY - 32, 1), (FX + 16, FY + 6), (FX, FY + 38), (FX - 16, FY + 6)]), "#ffe28a")
-    c.path(blob([(FX, FY - 4, 1), (FX + 9, FY + 18), (FX, FY + 34), (FX - 9, FY + 18)]), "#fffdf0")
+    c.path(blob(pts("0,-56! 26,-4 22,30 0,44 -22,30 -26,-4", FX, FY)), "#ff9a3c")
+    c.path(blob(pts("0,-32! 16,6 0,38 -16,6", FX, FY)), "#ffe28a")
+    c.path(blob(pts("0,-4! 9,18 0,34 -9,18", FX, FY)), "#fffdf0")
 
 
 def ember(c: Canvas) -> None:
@@ -41,16 +53,26 @@ def ember(c: Canvas) -> None:
 
 def spirit(c: Canvas) -> None:
     """A blue flame that looks back."""
-    c.path(blob([(FX + 10, FY - 58, 1), (FX + 18, FY - 22), (FX + 36, FY + 12), (FX + 22, FY + 40), (FX - 22, FY + 40), (FX - 36, FY + 12), (FX - 18, FY - 14)]), "#38b2dc")
-    c.path(blob([(FX + 4, FY - 26, 1), (FX + 24, FY + 16), (FX, FY + 38), (FX - 24, FY + 16)]), "#e2fcff")
+    c.path(blob(pts("10,-58! 18,-22 36,12 22,40 -22,40 -36,12 -18,-14", FX, FY)), "#38b2dc")
+    c.path(blob(pts("4,-26! 24,16 0,38 -24,16", FX, FY)), "#e2fcff")
     for dx in (-9, 9):
         c.path(ring(FX + dx, FY + 12, 4, 6.5), "#14466a")
 
 
 def fireflies(c: Canvas) -> None:
     """Seven fireflies, here by choice."""
-    for x, y, r in ((-28, -22, 9), (24, -30, 8), (0, 4, 12), (-30, 30, 8), (30, 20, 10), (4, 40, 7), (-4, -44, 6)):
-        c.dot(FX + x, FY + y, r * 2, c.radial(FX + x, FY + y, r * 2, [(0, "#f8ffb0", 0.9), (1, "#d9f060", 0)]))
+    for x, y, r in (
+        (-28, -22, 9),
+        (24, -30, 8),
+        (0, 4, 12),
+        (-30, 30, 8),
+        (30, 20, 10),
+        (4, 40, 7),
+        (-4, -44, 6),
+    ):
+        c.dot(
+            FX + x, FY + y, r * 2, c.radial(FX + x, FY + y, r * 2, [(0, "#f8ffb0", 0.9), (1, "#d9f060", 0)])
+        )
         c.path(ring(FX + x, FY + y, r * 0.62, r * 0.8), "#fffff2")
         c.path(ring(FX + x - 3, FY + y - r * 0.9, r * 0.5, r * 0.36), "#4a5a2a")
 
@@ -59,9 +81,27 @@ def fallen_star(c: Canvas) -> None:
     """A star that fell and stayed."""
     for i in range(8):
         a = math.radians(45 * i + 22)
-        c.path(f"M{n(FX + 46 * math.cos(a))} {n(FY + 46 * math.sin(a))}L{n(FX + 60 * math.cos(a))} {n(FY + 60 * math.sin(a))}", "none", stroke="#fff6cc", stroke_width="5", stroke_linecap="round")
-    c.path(star(FX, FY, 46, inner=0.5), "#ffc93c", stroke="#ffc93c", stroke_width="9", stroke_linejoin="round")
-    c.path(star(FX, FY - 1, 32, inner=0.5), "#fffbe2", stroke="#fffbe2", stroke_width="5", stroke_linejoin="round")
+        c.path(
+            (
+                f"M{n(FX + 46 * math.cos(a))} "
+                f"{n(FY + 46 * math.sin(a))}L{n(FX + 60 * math.cos(a))} "
+                f"{n(FY + 60 * math.sin(a))}"
+            ),
+            "none",
+            stroke="#fff6cc",
+            stroke_width="5",
+            stroke_linecap="round",
+        )
+    c.path(
+        star(FX, FY, 46, inner=0.5), "#ffc93c", stroke="#ffc93c", stroke_width="9", stroke_linejoin="round"
+    )
+    c.path(
+        star(FX, FY - 1, 32, inner=0.5),
+        "#fffbe2",
+        stroke="#fffbe2",
+        stroke_width="5",
+        stroke_linejoin="round",
+    )
 
 
 def moonlet(c: Canvas) -> None:
@@ -78,7 +118,8 @@ def heart(c: Canvas) -> None:
 
     def shape(k: float) -> str:
         return (
-            f"M{FX} {n(FY + 44 * k)}C{n(FX - 66 * k)} {n(FY - 2 * k)} {n(FX - 40 * k)} {n(FY - 50 * k)} {FX} {n(FY - 20 * k)}"
+            f"M{FX} {n(FY + 44 * k)}C{n(FX - 66 * k)} {n(FY - 2 * k)} {n(FX - 40 * k)} "
+            f"{n(FY - 50 * k)} {FX} {n(FY - 20 * k)}"
             f"C{n(FX + 40 * k)} {n(FY - 50 * k)} {n(FX + 66 * k)} {n(FY - 2 * k)} {FX} {n(FY + 44 * k)}Z"
         )
 
@@ -88,7 +129,9 @@ def heart(c: Canvas) -> None:
 
 def violet_wisp(c: Canvas) -> None:
     """A spiral of violet smoke."""
-    turns = [(FX + (6 + i * 2.3) * math.cos(i * 0.52), FY + (6 + i * 2.3) * math.sin(i * 0.52)) for i in range(18)]
+    turns = [
+        (FX + (6 + i * 2.3) * math.cos(i * 0.52), FY + (6 + i * 2.3) * math.sin(i * 0.52)) for i in range(18)
+    ]
     c.line(turns, "#7a3fe0", 12)
     c.line(turns, "#f0dcff", 5)
     c.dot(FX, FY, 9, "#ffffff")

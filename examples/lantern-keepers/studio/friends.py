@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from studio.body import FRIEND
-from studio.canvas import Canvas, blob, limb, ring, star
+from studio.canvas import Canvas, blob, limb, pts, ring, star
 from studio.colour import Coat, mix
 
 FX, FY = FRIEND
@@ -26,7 +26,7 @@ def snail(c: Canvas) -> None:
     """In no hurry."""
     _shadow(c, 84)
     skin = Coat("#c9b28a", "#f4e6c4", "#8a7450")
-    foot = blob([(FX - 84, FY - 2, 1), (FX - 40, FY - 26), (FX + 30, FY - 30), (FX + 52, FY - 74), (FX + 82, FY - 72), (FX + 84, FY - 20), (FX + 60, FY + 4), (FX - 40, FY + 6)])
+    foot = blob(pts("-84,-2! -40,-26 30,-30 52,-74 82,-72 84,-20 60,4 -40,6", FX, FY))
     for dx, tip in ((58, 50), (74, 86)):
         c.line([(FX + dx, FY - 70), (FX + tip, FY - 106)], "#b89e74", 7)
         c.dot(FX + tip, FY - 109, 9, INK)
@@ -34,19 +34,48 @@ def snail(c: Canvas) -> None:
     c.form(foot, skin, span=(FX - 84, FX + 90), rim=5, depth=10)
     x, y, r = FX - 14, FY - 68, 56
     c.form(ring(x, y, r), Coat("#8f6ab0", "#e4c8f4", "#4a2f66"), span=(x - r, x + r), rim=6, depth=18)
-    c.line([(x + 2 + (r - 10) * (1 - i / 26) * math.cos(2.4 + i * 0.5), y + (r - 10) * (1 - i / 26) * math.sin(2.4 + i * 0.5)) for i in range(24)], "#f0dcff", 6, opacity="0.8")
+    c.line(
+        [
+            (
+                x + 2 + (r - 10) * (1 - i / 26) * math.cos(2.4 + i * 0.5),
+                y + (r - 10) * (1 - i / 26) * math.sin(2.4 + i * 0.5),
+            )
+            for i in range(24)
+        ],
+        "#f0dcff",
+        6,
+        opacity="0.8",
+    )
 
 
 def mouse(c: Canvas) -> None:
     """Carries the spare matches."""
     _shadow(c, 64)
     fur = Coat("#a59aae", "#f0e6ee", "#e0a0a8")
-    c.line([(FX - 36, FY - 10), (FX - 78, FY - 14), (FX - 84, FY - 52)], "#d89aa4", 7)
-    c.form(blob([(FX, FY - 84), (FX + 44, FY - 52), (FX + 50, FY - 8), (FX, FY + 4), (FX - 50, FY - 8), (FX - 44, FY - 52)]), fur, span=(FX - 50, FX + 56), rim=5, depth=14)
+    c.line(pts("-36,-10 -78,-14 -84,-52", FX, FY), "#d89aa4", 7)
+    c.form(
+        blob(pts("0,-84 44,-52 50,-8 0,4 -50,-8 -44,-52", FX, FY)),
+        fur,
+        span=(FX - 50, FX + 56),
+        rim=5,
+        depth=14,
+    )
     for side in (-1, 1):
-        c.form(ring(FX + side * 40, FY - 124, 29), fur, span=(FX + side * 40 - 30, FX + side * 40 + 30), rim=4, depth=9)
+        c.form(
+            ring(FX + side * 40, FY - 124, 29),
+            fur,
+            span=(FX + side * 40 - 30, FX + side * 40 + 30),
+            rim=4,
+            depth=9,
+        )
         c.dot(FX + side * 40, FY - 122, 17, "#e0a0a8")
-    c.form(blob([(FX, FY - 130), (FX + 44, FY - 104), (FX + 36, FY - 70), (FX, FY - 52), (FX - 36, FY - 70), (FX - 44, FY - 104)]), fur, span=(FX - 46, FX + 46), rim=5, depth=12)
+    c.form(
+        blob(pts("0,-130 44,-104 36,-70 0,-52 -36,-70 -44,-104", FX, FY)),
+        fur,
+        span=(FX - 46, FX + 46),
+        rim=5,
+        depth=12,
+    )
     _eyes(c, FX, FY - 94, 18)
     c.dot(FX, FY - 68, 6, "#d8687e")
     c.line([(FX + 40, FY - 40), (FX + 66, FY - 58)], "#c9a878", 6)
@@ -58,22 +87,41 @@ def frog(c: Canvas) -> None:
     _shadow(c, 74)
     skin = Coat("#7fae4e", "#e6f0a8", "#4a7038")
     for side in (-1, 1):
-        c.form(blob([(FX + side * 30, FY - 44), (FX + side * 76, FY - 40), (FX + side * 84, FY), (FX + side * 36, FY + 4)]), skin, span=(FX - 80, FX + 80), rim=4, depth=10)
-    c.form(blob([(FX, FY - 92), (FX + 58, FY - 70), (FX + 54, FY - 10), (FX, FY + 4), (FX - 54, FY - 10), (FX - 58, FY - 70)]), skin, span=(FX - 60, FX + 60), rim=6, depth=16)
+        c.form(
+            blob(
+                [
+                    (FX + side * 30, FY - 44),
+                    (FX + side * 76, FY - 40),
+                    (FX + side * 84, FY),
+                    (FX + side * 36, FY + 4),
+                ]
+            ),
+            skin,
+            span=(FX - 80, FX + 80),
+            rim=4,
+            depth=10,
+        )
+    c.form(
+        blob(pts("0,-92 58,-70 54,-10 0,4 -54,-10 -58,-70", FX, FY)),
+        skin,
+        span=(FX - 60, FX + 60),
+        rim=6,
+        depth=16,
+    )
     for side in (-1, 1):
         x = FX + side * 32
         c.form(ring(x, FY - 92, 25), skin, span=(x - 26, x + 26), rim=4, depth=8)
         c.dot(x, FY - 93, 16, "#fff3c0")
         c.dot(x + 4, FY - 92, 9, INK)
         c.dot(x + 7, FY - 96, 3.4, "#fffdf4")
-    c.line([(FX - 44, FY - 52), (FX, FY - 42), (FX + 44, FY - 52)], "#2f4a28", 5)
+    c.line(pts("-44,-52 0,-42 44,-52", FX, FY), "#2f4a28", 5)
     c.path(ring(FX, FY - 18, 34, 18), "#e6f0a8", opacity="0.8")
 
 
 def little_ghost(c: Canvas) -> None:
     """Afraid of the dark."""
     y = FY - 36
-    d = blob([(FX, y - 116), (FX + 48, y - 86), (FX + 56, y - 20), (FX + 66, y + 14, 1), (FX + 34, y - 4), (FX + 12, y + 20, 1), (FX - 12, y - 2), (FX - 36, y + 20, 1), (FX - 52, y - 6), (FX - 54, y - 70), (FX - 38, y - 104)])
+    d = blob(pts("0,-116 48,-86 56,-20 66,14! 34,-4 12,20! -12,-2 -36,20! -52,-6 -54,-70 -38,-104", FX, y))
     _shadow(c, 50)
     c.path(d, "#cfe4ff", opacity="0.4", filter=c.blur(10, around=d))
     c.form(d, Coat("#d4e0f6", "#ffffff", "#9aaed8"), span=(FX - 60, FX + 60), rim=6, depth=16)
@@ -85,10 +133,10 @@ def potted_sprout(c: Canvas) -> None:
     """A pot plant on an outing."""
     _shadow(c, 56)
     leaf = Coat("#6ca85a", "#d8f0a0", "#3a6a40")
-    c.line([(FX, FY - 70), (FX - 2, FY - 110), (FX + 4, FY - 150)], "#4f8a4c", 9)
+    c.line(pts("0,-70 -2,-110 4,-150", FX, FY), "#4f8a4c", 9)
     for d in (
-        blob([(FX, FY - 100, 1), (FX - 40, FY - 146), (FX - 82, FY - 132, 1), (FX - 50, FY - 96)]),
-        blob([(FX, FY - 112, 1), (FX + 34, FY - 158), (FX + 80, FY - 150, 1), (FX + 52, FY - 108)]),
+        blob(pts("0,-100! -40,-146 -82,-132! -50,-96", FX, FY)),
+        blob(pts("0,-112! 34,-158 80,-150! 52,-108", FX, FY)),
     ):
         c.form(d, leaf, span=(FX - 82, FX + 82), rim=4, depth=10)
     for i in range(6):
@@ -96,25 +144,61 @@ def potted_sprout(c: Canvas) -> None:
         c.dot(FX + 4 + 16 * math.cos(a), FY - 160 + 16 * math.sin(a), 13, "#f2a0b4")
     c.dot(FX + 4, FY - 160, 11, "#ffe29a")
     clay = Coat("#c2704a", "#f6b890", "#7a3a30")
-    c.form(blob([(FX - 48, FY - 64, 1), (FX + 48, FY - 64, 1), (FX + 36, FY + 2, 1), (FX - 36, FY + 2, 1)], tension=0.25), clay, span=(FX - 50, FX + 50), rim=5, depth=12)
-    c.form(blob([(FX - 56, FY - 80, 1), (FX + 56, FY - 80, 1), (FX + 54, FY - 58, 1), (FX - 54, FY - 58, 1)], tension=0.25), clay, span=(FX - 56, FX + 56), rim=4, depth=8)
+    c.form(
+        blob(pts("-48,-64! 48,-64! 36,2! -36,2!", FX, FY), tension=0.25),
+        clay,
+        span=(FX - 50, FX + 50),
+        rim=5,
+        depth=12,
+    )
+    c.form(
+        blob(pts("-56,-80! 56,-80! 54,-58! -54,-58!", FX, FY), tension=0.25),
+        clay,
+        span=(FX - 56, FX + 56),
+        rim=4,
+        depth=8,
+    )
     _eyes(c, FX, FY - 34, 15, r=6)
-    c.line([(FX - 7, FY - 18), (FX, FY - 14), (FX + 7, FY - 18)], INK, 4)
+    c.line(pts("-7,-18 0,-14 7,-18", FX, FY), INK, 4)
 
 
 def black_cat(c: Canvas) -> None:
     """Only sitting here by coincidence."""
     _shadow(c, 66)
     fur = Coat("#4d4668", "#a89cd0", "#241c3a")
-    c.form(limb([(FX - 30, FY - 14), (FX - 84, FY - 22), (FX - 90, FY - 80), (FX - 70, FY - 104)], [24, 24, 20, 11]), fur, span=(FX - 100, FX), rim=5, depth=8)
-    c.form(blob([(FX + 4, FY - 112), (FX + 42, FY - 60), (FX + 46, FY), (FX, FY + 5), (FX - 48, FY), (FX - 40, FY - 60)]), fur, span=(FX - 50, FX + 50), rim=6, depth=14)
+    c.form(
+        limb(pts("-30,-14 -84,-22 -90,-80 -70,-104", FX, FY), [24, 24, 20, 11]),
+        fur,
+        span=(FX - 100, FX),
+        rim=5,
+        depth=8,
+    )
+    c.form(
+        blob(pts("4,-112 42,-60 46,0 0,5 -48,0 -40,-60", FX, FY)),
+        fur,
+        span=(FX - 50, FX + 50),
+        rim=6,
+        depth=14,
+    )
     for side in (-1, 1):
-        c.form(blob([(FX + 4 + side * 12, FY - 148), (FX + 4 + side * 44, FY - 188, 1), (FX + 4 + side * 48, FY - 128)]), fur, span=(FX - 50, FX + 54), rim=4, depth=8)
+        c.form(
+            blob(
+                [
+                    (FX + 4 + side * 12, FY - 148),
+                    (FX + 4 + side * 44, FY - 188, 1),
+                    (FX + 4 + side * 48, FY - 128),
+                ]
+            ),
+            fur,
+            span=(FX - 50, FX + 54),
+            rim=4,
+            depth=8,
+        )
     c.form(ring(FX + 4, FY - 122, 50, 42), fur, span=(FX - 46, FX + 54), rim=5, depth=14)
     for side in (-1, 1):
         c.path(ring(FX + 4 + side * 20, FY - 126, 13, 13), "#ffe27a")
         c.path(ring(FX + 6 + side * 20, FY - 126, 4, 10), INK)
-    c.path(blob([(FX - 2, FY - 108), (FX + 10, FY - 108), (FX + 4, FY - 100)]), "#e89aa8")
+    c.path(blob(pts("-2,-108 10,-108 4,-100", FX, FY)), "#e89aa8")
 
 
 def moth(c: Canvas) -> None:
@@ -122,12 +206,34 @@ def moth(c: Canvas) -> None:
     x, y = FX + 8, FY - 216
     pale = Coat("#e6d2b4", "#fff6e0", "#a8845a")
     for side in (-1, 1):
-        c.form(blob([(x, y - 4, 1), (x + side * 36, y - 58), (x + side * 86, y - 50), (x + side * 70, y + 4), (x + side * 20, y + 14)]), pale, span=(x - 90, x + 90), rim=5, depth=12)
-        c.form(blob([(x, y + 4, 1), (x + side * 44, y + 10), (x + side * 56, y + 46), (x + side * 18, y + 50)]), pale, span=(x - 90, x + 90), rim=4, depth=10)
+        c.form(
+            blob(
+                [
+                    (x, y - 4, 1),
+                    (x + side * 36, y - 58),
+                    (x + side * 86, y - 50),
+                    (x + side * 70, y + 4),
+                    (x + side * 20, y + 14),
+                ]
+            ),
+            pale,
+            span=(x - 90, x + 90),
+            rim=5,
+            depth=12,
+        )
+        c.form(
+            blob([(x, y + 4, 1), (x + side * 44, y + 10), (x + side * 56, y + 46), (x + side * 18, y + 50)]),
+            pale,
+            span=(x - 90, x + 90),
+            rim=4,
+            depth=10,
+        )
         c.dot(x + side * 54, y - 26, 13, "#b87a58")
         c.dot(x + side * 54, y - 26, 6, "#fff6e0")
         c.line([(x + side * 5, y - 26), (x + side * 22, y - 58), (x + side * 34, y - 66)], "#c9a878", 5)
-    c.form(ring(x, y + 6, 15, 38), Coat("#b8946a", "#f4e0bc", "#7a5a3a"), span=(x - 16, x + 16), rim=4, depth=7)
+    c.form(
+        ring(x, y + 6, 15, 38), Coat("#b8946a", "#f4e0bc", "#7a5a3a"), span=(x - 16, x + 16), rim=4, depth=7
+    )
     _eyes(c, x, y - 18, 8, r=5)
 
 
@@ -135,12 +241,18 @@ def hatchling(c: Canvas) -> None:
     """Not yet out, already curious."""
     _shadow(c, 56)
     egg = Coat("#bcd8d4", "#f4fffa", "#6a9a98")
-    c.form(blob([(FX, FY - 134), (FX + 44, FY - 104), (FX + 40, FY - 60), (FX - 40, FY - 60), (FX - 44, FY - 104)]), Coat("#f0b84a", "#fff0b8", "#b06a2a"), span=(FX - 46, FX + 46), rim=5, depth=12)
+    c.form(
+        blob(pts("0,-134 44,-104 40,-60 -40,-60 -44,-104", FX, FY)),
+        Coat("#f0b84a", "#fff0b8", "#b06a2a"),
+        span=(FX - 46, FX + 46),
+        rim=5,
+        depth=12,
+    )
     for dx in (-8, 2, 12):
         c.line([(FX, FY - 130), (FX + dx, FY - 154)], "#f0b84a", 6)
     _eyes(c, FX, FY - 98, 18)
-    c.path(blob([(FX - 12, FY - 84, 1), (FX, FY - 92), (FX + 12, FY - 84, 1), (FX, FY - 70, 1)]), "#e8683c")
-    shell = [(FX - 58, FY - 62, 1), (FX - 36, FY - 44, 1), (FX - 18, FY - 66, 1), (FX + 2, FY - 44, 1), (FX + 22, FY - 68, 1), (FX + 40, FY - 46, 1), (FX + 58, FY - 64, 1), (FX + 54, FY - 20), (FX, FY + 5), (FX - 54, FY - 20)]
+    c.path(blob(pts("-12,-84! 0,-92 12,-84! 0,-70!", FX, FY)), "#e8683c")
+    shell = pts("-58,-62! -36,-44! -18,-66! 2,-44! 22,-68! 40,-46! 58,-64! 54,-20 0,5 -54,-20", FX, FY)
     c.form(blob(shell, tension=0.35), egg, span=(FX - 58, FX + 58), rim=6, depth=14)
     for dx, dy in ((-28, -24), (10, -16), (34, -32)):
         c.dot(FX + dx, FY + dy, 6, "#6a9a98", opacity="0.7")
@@ -153,9 +265,15 @@ def star_sprite(c: Canvas) -> None:
     _shadow(c, 46)
     d = star(x, y, 72, inner=0.56, tips=5)
     c.path(d, "#f4c24c", stroke="#f4c24c", stroke_width="20", stroke_linejoin="round")
-    c.path(star(x + 3, y - 2, 60, inner=0.56), mix("#f4c24c", "#fff8d8", 0.6), stroke=mix("#f4c24c", "#fff8d8", 0.6), stroke_width="14", stroke_linejoin="round")
+    c.path(
+        star(x + 3, y - 2, 60, inner=0.56),
+        mix("#f4c24c", "#fff8d8", 0.6),
+        stroke=mix("#f4c24c", "#fff8d8", 0.6),
+        stroke_width="14",
+        stroke_linejoin="round",
+    )
     _eyes(c, x, y - 4, 18, r=8)
-    c.line([(x - 10, y + 16), (x, y + 22), (x + 10, y + 16)], INK, 5)
+    c.line(pts("-10,16 0,22 10,16", x, y), INK, 5)
     for side in (-1, 1):
         c.path(ring(x + side * 34, y + 12, 10, 6), "#f08a6a", opacity="0.7")
 

@@ -5,23 +5,34 @@ import random
 from collections.abc import Callable
 
 from studio.body import CX
-from studio.canvas import Canvas, blob, limb, n, ring, star
+from studio.canvas import Canvas, blob, limb, n, pts, ring, star
 from studio.colour import Coat, mix
 
 SPAN = (CX - 150, CX + 150)
 
 
 def _brim(half: float, y: float, thick: float) -> str:
-    return blob([(CX - half, y), (CX - half * 0.5, y - thick), (CX, y - thick * 1.2), (CX + half * 0.5, y - thick), (CX + half, y), (CX + half * 0.5, y + thick), (CX, y + thick * 1.35), (CX - half * 0.5, y + thick)])
+    return blob(
+        [
+            (CX - half, y),
+            (CX - half * 0.5, y - thick),
+            (CX, y - thick * 1.2),
+            (CX + half * 0.5, y - thick),
+            (CX + half, y),
+            (CX + half * 0.5, y + thick),
+            (CX, y + thick * 1.35),
+            (CX - half * 0.5, y + thick),
+        ]
+    )
 
 
 def wizard(c: Canvas) -> None:
     """A tall hat that has been sat on."""
     cloth = Coat("#4a4fa8", "#e9d28a", "#2a2a66")
-    cone = blob([(CX - 98, 316), (CX - 66, 220), (CX - 34, 130), (CX + 14, 82), (CX + 92, 60, 1), (CX + 54, 118), (CX + 62, 210), (CX + 98, 316), (CX, 336)])
+    cone = blob(pts("-98,316 -66,220 -34,130 14,82 92,60! 54,118 62,210 98,316 0,336", CX))
     c.form(cone, cloth, span=SPAN, rim=8, depth=26)
     c.form(_brim(176, 316, 26), cloth, span=(CX - 180, CX + 180), rim=7, depth=14)
-    band = blob([(CX - 96, 296), (CX, 314), (CX + 96, 296), (CX + 90, 266), (CX, 284), (CX - 90, 266)], tension=0.3)
+    band = blob(pts("-96,296 0,314 96,296 90,266 0,284 -90,266", CX), tension=0.3)
     c.path(band, "#c98a3c")
     for x, y, size in ((-30, 214, 17), (30, 168, 12), (38, 246, 14), (-4, 132, 9)):
         c.path(star(CX + x, y, size, inner=0.42), "#ffe7a0")
@@ -30,7 +41,7 @@ def wizard(c: Canvas) -> None:
 def straw(c: Canvas) -> None:
     """A wide cone of straw."""
     hay = Coat("#d0a256", "#f6e0a0", "#8a6030")
-    cone = blob([(CX - 190, 344, 1), (CX - 84, 272), (CX, 196), (CX + 84, 272), (CX + 190, 344, 1), (CX, 362)], tension=0.4)
+    cone = blob(pts("-190,344! -84,272 0,196 84,272 190,344! 0,362", CX), tension=0.4)
     c.form(cone, hay, span=(CX - 190, CX + 190), rim=9, depth=30)
     c.open(clip_path=c.clip(cone))
     for i in range(-8, 9):
@@ -52,7 +63,7 @@ def crown(c: Canvas) -> None:
             tips += [(x + 26, 268, 1)]
     tips += [(CX + 104, 318), (CX, 336)]
     c.form(blob(tips, tension=0.3), gold, span=SPAN, rim=7, depth=18)
-    band = blob([(CX - 106, 322), (CX, 342), (CX + 106, 322), (CX + 105, 296), (CX, 314), (CX - 105, 296)], tension=0.4)
+    band = blob(pts("-106,322 0,342 106,322 105,296 0,314 -105,296", CX), tension=0.4)
     c.form(band, Coat("#b8842c", "#ffe9a0", "#8a5a1c"), span=SPAN, rim=4, depth=8)
     for dx, y, colour in ((0, 328, "#d8386a"), (-62, 320, "#3fae9a"), (62, 320, "#3fae9a")):
         c.path(ring(CX + dx, y, 11, 10), colour)
@@ -64,14 +75,26 @@ def crown(c: Canvas) -> None:
 def acorn(c: Canvas) -> None:
     """An acorn's cup, worn low."""
     cup = Coat("#8a6238", "#d0a870", "#4a3020")
-    c.form(limb([(CX + 4, 216), (CX + 14, 180), (CX + 34, 160)], [24, 18, 13]), Coat("#6a4a2c", "#a87c50", "#3a2418"), span=(CX - 20, CX + 60), rim=4, depth=6)
-    d = blob([(CX - 138, 330), (CX - 124, 262), (CX - 60, 214), (CX, 204), (CX + 60, 214), (CX + 124, 262), (CX + 138, 330), (CX, 352)])
+    c.form(
+        limb(pts("4,216 14,180 34,160", CX), [24, 18, 13]),
+        Coat("#6a4a2c", "#a87c50", "#3a2418"),
+        span=(CX - 20, CX + 60),
+        rim=4,
+        depth=6,
+    )
+    d = blob(pts("-138,330 -124,262 -60,214 0,204 60,214 124,262 138,330 0,352", CX))
     c.form(d, cup, span=SPAN, rim=8, depth=24)
     c.open(clip_path=c.clip(d))
     for row in range(5):
         for i in range(-5, 6):
             x, y = CX + (i + (row % 2) / 2) * 32, 226 + row * 27
-            c.path(f"M{n(x - 16)} {y}a16 15 0 0 0 32 0", "none", stroke="#4a3020", stroke_width="4", opacity="0.55")
+            c.path(
+                f"M{n(x - 16)} {y}a16 15 0 0 0 32 0",
+                "none",
+                stroke="#4a3020",
+                stroke_width="4",
+                opacity="0.55",
+            )
     c.close()
 
 
@@ -80,14 +103,25 @@ def flower_wreath(c: Canvas) -> None:
     for i in range(13):
         a = math.radians(196 + i * 12.3)
         x, y = CX + 124 * math.cos(a), 334 + 42 * math.sin(a)
-        leaf = blob([(x, y, 1), (x - 12, y - 18), (x, y - 36, 1), (x + 12, y - 18)])
+        leaf = blob(pts("0,0! -12,-18 0,-36! 12,-18", x, y))
         c.path(leaf, ("#5f9a62", "#437a56")[i % 2], transform=f"rotate({n((i - 6) * 18)} {n(x)} {n(y)})")
-    blooms = ((-108, 318, 25, "#e87fa0"), (-62, 294, 31, "#fff0d0"), (-6, 286, 35, "#f0905a"), (54, 293, 30, "#b59af0"), (104, 316, 25, "#f6c95a"))
+    blooms = (
+        (-108, 318, 25, "#e87fa0"),
+        (-62, 294, 31, "#fff0d0"),
+        (-6, 286, 35, "#f0905a"),
+        (54, 293, 30, "#b59af0"),
+        (104, 316, 25, "#f6c95a"),
+    )
     for dx, y, r, colour in blooms:
         x = CX + dx
         for i in range(6):
             a = math.radians(60 * i + dx)
-            c.dot(x + r * 0.62 * math.cos(a), y + r * 0.62 * math.sin(a), r * 0.5, mix(colour, "#3a1a4a", 0.24 if math.cos(a) < -0.3 else 0.0))
+            c.dot(
+                x + r * 0.62 * math.cos(a),
+                y + r * 0.62 * math.sin(a),
+                r * 0.5,
+                mix(colour, "#3a1a4a", 0.24 if math.cos(a) < -0.3 else 0.0),
+            )
         c.dot(x, y, r * 0.36, "#7a4a2a")
         c.dot(x + 2, y - 2, r * 0.24, "#ffd98a")
 
@@ -95,26 +129,42 @@ def flower_wreath(c: Canvas) -> None:
 def nightcap(c: Canvas) -> None:
     """Striped, with a bobble, for keepers off duty."""
     cloth = Coat("#4f8fa8", "#eef6f0", "#27506a")
-    d = blob([(CX - 118, 322), (CX - 104, 240), (CX - 50, 176), (CX + 20, 150), (CX + 110, 166), (CX + 176, 232), (CX + 190, 296), (CX + 158, 296), (CX + 128, 250), (CX + 92, 238), (CX + 118, 322), (CX, 340)])
+    d = blob(
+        pts(
+            "-118,322 -104,240 -50,176 20,150 110,166 176,232 190,296 158,296 128,250 92,238 118,322 0,340",
+            CX,
+        )
+    )
     c.form(d, cloth, span=(CX - 130, CX + 190), rim=8, depth=24)
     c.open(clip_path=c.clip(d))
     for i in range(5):
-        c.line([(CX - 130 + 70 * i, 330), (CX - 90 + 66 * i, 240), (CX - 10 + 58 * i, 140)], "#eef6f0", 15, opacity="0.55")
+        c.line(
+            [(CX - 130 + 70 * i, 330), (CX - 90 + 66 * i, 240), (CX - 10 + 58 * i, 140)],
+            "#eef6f0",
+            15,
+            opacity="0.55",
+        )
     c.close()
-    band = blob([(CX - 130, 326), (CX - 120, 292), (CX, 306), (CX + 120, 292), (CX + 130, 326), (CX, 348)], tension=0.4)
+    band = blob(pts("-130,326 -120,292 0,306 120,292 130,326 0,348", CX), tension=0.4)
     c.form(band, Coat("#e4dccf", "#ffffff", "#a89a90"), span=SPAN, rim=5, depth=10)
-    c.form(ring(CX + 174, 308, 29), Coat("#f2d9b0", "#ffffff", "#b8946a"), span=(CX + 140, CX + 206), rim=6, depth=12)
+    c.form(
+        ring(CX + 174, 308, 29),
+        Coat("#f2d9b0", "#ffffff", "#b8946a"),
+        span=(CX + 140, CX + 206),
+        rim=6,
+        depth=12,
+    )
 
 
 def top_hat(c: Canvas) -> None:
     """Tall, worn at an angle, with a feather."""
     felt = Coat("#4d4262", "#a08cc0", "#241c38")
     c.open(transform=f"rotate(-5 {CX} 316)")
-    feather = limb([(CX + 82, 280), (CX + 122, 210), (CX + 136, 132)], [16, 40, 8])
+    feather = limb(pts("82,280 122,210 136,132", CX), [16, 40, 8])
     c.form(feather, Coat("#c9523c", "#ffb08a", "#7a2a28"), span=(CX + 70, CX + 150), rim=5, depth=10)
-    d = blob([(CX - 86, 312, 1), (CX - 98, 146, 1), (CX, 134), (CX + 98, 146, 1), (CX + 86, 312, 1), (CX, 326)], tension=0.25)
+    d = blob(pts("-86,312! -98,146! 0,134 98,146! 86,312! 0,326", CX), tension=0.25)
     c.form(d, felt, span=(CX - 100, CX + 100), rim=8, depth=24)
-    band = blob([(CX - 88, 304), (CX, 320), (CX + 88, 304), (CX + 90, 262), (CX, 278), (CX - 90, 262)], tension=0.25)
+    band = blob(pts("-88,304 0,320 88,304 90,262 0,278 -90,262", CX), tension=0.25)
     c.form(band, Coat("#b8433f", "#f0a080", "#6a2028"), span=(CX - 90, CX + 90), rim=4, depth=10)
     c.form(_brim(146, 314, 19), felt, span=SPAN, rim=6, depth=12)
     c.close()
@@ -122,10 +172,18 @@ def top_hat(c: Canvas) -> None:
 
 def mushroom_cap(c: Canvas) -> None:
     """A violet cap, borrowed."""
-    d = blob([(CX - 172, 330, 1), (CX - 140, 246), (CX - 60, 196), (CX + 14, 188), (CX + 96, 212), (CX + 152, 262), (CX + 172, 330, 1), (CX, 352)])
+    d = blob(pts("-172,330! -140,246 -60,196 14,188 96,212 152,262 172,330! 0,352", CX))
     c.form(d, Coat("#8a5ab0", "#e8d0f4", "#4a2a66"), span=(CX - 170, CX + 170), rim=9, depth=28)
     c.open(clip_path=c.clip(d))
-    for dx, y, rx, ry in ((-92, 268, 26, 22), (-16, 226, 30, 20), (70, 262, 28, 24), (-140, 322, 20, 18), (10, 308, 30, 24), (130, 316, 20, 17), (-66, 330, 17, 13)):
+    for dx, y, rx, ry in (
+        (-92, 268, 26, 22),
+        (-16, 226, 30, 20),
+        (70, 262, 28, 24),
+        (-140, 322, 20, 18),
+        (10, 308, 30, 24),
+        (130, 316, 20, 17),
+        (-66, 330, 17, 13),
+    ):
         c.path(ring(CX + dx, y, rx, ry), "#f3e4ff", opacity="0.85")
     c.close()
 
@@ -134,13 +192,13 @@ def candle_hat(c: Canvas) -> None:
     """A second light, in case the first one fails."""
     glow = [(0, "#fff0c0", 0.85), (0.25, "#ffc76a", 0.4), (1, "#ffb347", 0)]
     c.dot(CX, 150, 110, c.radial(CX, 150, 110, glow))
-    wax = blob([(CX - 34, 206, 1), (CX + 34, 206, 1), (CX + 38, 280), (CX + 60, 314), (CX + 84, 330), (CX, 342), (CX - 80, 330), (CX - 52, 310), (CX - 38, 280)], tension=0.4)
+    wax = blob(pts("-34,206! 34,206! 38,280 60,314 84,330 0,342 -80,330 -52,310 -38,280", CX), tension=0.4)
     c.form(wax, Coat("#e6d8bc", "#fff8e8", "#a8946a"), span=(CX - 60, CX + 60), rim=6, depth=16)
     for dx, y1, y2 in ((-26, 210, 262), (-6, 210, 238), (20, 210, 278)):
         c.line([(CX + dx, y1), (CX + dx, y2)], "#fff8e6", 13)
     c.line([(CX, 208), (CX, 190)], "#3a2434", 5)
-    c.path(blob([(CX, 104, 1), (CX + 20, 156), (CX, 192), (CX - 20, 156)]), "#ff9a3c")
-    c.path(blob([(CX, 134, 1), (CX + 11, 166), (CX, 188), (CX - 11, 166)]), "#fff2b8")
+    c.path(blob(pts("0,104! 20,156 0,192 -20,156", CX)), "#ff9a3c")
+    c.path(blob(pts("0,134! 11,166 0,188 -11,166", CX)), "#fff2b8")
 
 
 def nest(c: Canvas) -> None:
@@ -151,15 +209,25 @@ def nest(c: Canvas) -> None:
         c.form(egg, Coat(colour, "#ffffff", "#807890"), span=(CX + dx - 40, CX + dx + 36), rim=5, depth=10)
         for _ in range(5):
             c.dot(CX + dx + rng.uniform(-18, 18), 240 + rng.uniform(-22, 14), 3, "#6a5a70", opacity="0.6")
-    d = blob([(CX - 142, 268), (CX - 60, 284), (CX, 288), (CX + 60, 284), (CX + 142, 268), (CX + 108, 332), (CX, 350), (CX - 108, 332)])
+    d = blob(pts("-142,268 -60,284 0,288 60,284 142,268 108,332 0,350 -108,332", CX))
     c.form(d, Coat("#8a6a48", "#c9a878", "#4a3628"), span=SPAN, rim=7, depth=18)
     c.open(clip_path=c.clip(d))
     for _ in range(46):
         x, y = CX + rng.uniform(-140, 140), rng.uniform(270, 346)
         reach, drop = rng.uniform(20, 46), rng.uniform(-9, 9)
-        c.line([(x - reach, y - drop), (x, y + 5), (x + reach, y + drop)], rng.choice(("#5a4030", "#b8946a", "#d8bc8c")), 4, opacity="0.75")
+        c.line(
+            [(x - reach, y - drop), (x, y + 5), (x + reach, y + drop)],
+            rng.choice(("#5a4030", "#b8946a", "#d8bc8c")),
+            4,
+            opacity="0.75",
+        )
     c.close()
-    for x1, y1, x2, y2 in ((-130, 276, -168, 252), (128, 280, 166, 262), (-104, 300, -156, 306), (110, 306, 154, 318)):
+    for x1, y1, x2, y2 in (
+        (-130, 276, -168, 252),
+        (128, 280, 166, 262),
+        (-104, 300, -156, 306),
+        (110, 306, 154, 318),
+    ):
         c.line([(CX + x1, y1), (CX + x2, y2)], "#a8845a", 6)
 
 
@@ -174,10 +242,16 @@ def halo_ring(c: Canvas) -> None:
 def sprout(c: Canvas) -> None:
     """Two leaves and a bud: it was watered."""
     green = Coat("#6ca85a", "#d8f0a0", "#3a6a40")
-    c.form(limb([(CX, 306), (CX - 4, 250), (CX + 6, 196)], [19, 15, 11]), green, span=(CX - 20, CX + 20), rim=4, depth=5)
-    c.form(blob([(CX - 2, 252, 1), (CX - 54, 180), (CX - 130, 178, 1), (CX - 92, 236)]), green, span=(CX - 130, CX), rim=6, depth=14)
-    c.form(blob([(CX + 2, 224, 1), (CX + 40, 150), (CX + 114, 136, 1), (CX + 86, 206)]), green, span=(CX, CX + 120), rim=6, depth=14)
-    c.form(blob([(CX + 6, 204), (CX + 28, 176), (CX + 8, 138, 1), (CX - 14, 176)]), Coat("#f0a0b8", "#ffe0e4", "#a85070"), span=(CX - 20, CX + 34), rim=4, depth=8)
+    c.form(limb(pts("0,306 -4,250 6,196", CX), [19, 15, 11]), green, span=(CX - 20, CX + 20), rim=4, depth=5)
+    c.form(blob(pts("-2,252! -54,180 -130,178! -92,236", CX)), green, span=(CX - 130, CX), rim=6, depth=14)
+    c.form(blob(pts("2,224! 40,150 114,136! 86,206", CX)), green, span=(CX, CX + 120), rim=6, depth=14)
+    c.form(
+        blob(pts("6,204 28,176 8,138! -14,176", CX)),
+        Coat("#f0a0b8", "#ffe0e4", "#a85070"),
+        span=(CX - 20, CX + 34),
+        rim=4,
+        depth=8,
+    )
 
 
 def feelers(c: Canvas) -> None:
@@ -193,7 +267,7 @@ def feelers(c: Canvas) -> None:
             c.line([(x, y), (x + side * reach, y + reach * 0.4)], "#c9ae84", 6)
             c.line([(x, y), (x - side * reach * 0.6, y - reach * 0.8)], "#c9ae84", 6)
         c.form(limb(spine, [16, 13, 7]), fluff, span=SPAN, rim=4, depth=5)
-    d = blob([(CX - 86, 306), (CX - 52, 280), (CX - 20, 268), (CX + 20, 268), (CX + 52, 280), (CX + 86, 306), (CX + 44, 322), (CX, 344, 1), (CX - 44, 322)])
+    d = blob(pts("-86,306 -52,280 -20,268 20,268 52,280 86,306 44,322 0,344! -44,322", CX))
     c.form(d, fluff, span=SPAN, rim=5, depth=12)
 
 

@@ -35,7 +35,9 @@ def indexed(picture: Image.Image) -> Image.Image:
     return _picture(np.concatenate(palette), label[inverse].reshape(pixels.shape[:2]))
 
 
-def _shares(opaque: NDArray[np.bool_], soft: NDArray[np.bool_], weights: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], int]]:
+def _shares(
+    opaque: NDArray[np.bool_], soft: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> list[tuple[NDArray[np.bool_], int]]:
     parts = [(opaque, float(weights[opaque].sum())), (soft, float(weights[soft].sum()))]
     parts = [(part, weight) for part, weight in parts if weight > 0]
     if len(parts) < 2:
@@ -45,7 +47,9 @@ def _shares(opaque: NDArray[np.bool_], soft: NDArray[np.bool_], weights: NDArray
     return [(parts[0][0], first), (parts[1][0], ENTRIES - first)]
 
 
-def _palette(colours: Colours, weights: NDArray[np.float64], wanted: int) -> tuple[Colours, NDArray[np.int64]]:
+def _palette(
+    colours: Colours, weights: NDArray[np.float64], wanted: int
+) -> tuple[Colours, NDArray[np.int64]]:
     if len(colours) <= wanted:
         return colours, np.arange(len(colours))
     centres = _split(colours, weights, wanted)
