@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from cauldron.domain.errors import Invalid, InvalidMany, Problem
@@ -138,13 +138,28 @@ def _bad(label: str, code: str, message: str) -> InvalidMany:
     return InvalidMany([Problem(path=f"traits[{label}]", code=code, message=message)])
 
 
-def attributes_of(piece: ExportPiece) -> list[dict[str, Any]]:
-    """A piece's traits as attributes, each once, in order, without empty ones."""
-    return [
-        attribute(label, value, piece.display_types.get(label))
-        for label, value in piece.traits.items()
-        if value is not None and value != ""
-    ]
+AttributeCache: TypeAlias = dict[tuple[str, type, TraitValue, str | None], dict[str, Any]]
+
+
+def attributes_of(piece: ExportPiece, *, made: AttributeCache | None = None) -> list[dict[str, Any]]:
+    """A piece's traits as attributes, each once, in order, without empty ones.
+
+    ``made`` keeps the documents of earlier pieces, so that each distinct one is
+    made and checked once; they are shared and must not be changed.
+
+    Raises:
+        InvalidMany: as :func:`attribute`.
+    """
+    made = {} if made is None else made
+    found = []
+    for label, value in piece.traits.items():
+        if value is None or value == "":
+            continue
+        key = (label, value.__class__, value, piece.display_types.get(label))
+        if key not in made:
+            made[key] = attribute(label, value, key[3])
+        found.append(made[key])
+    return found
 
 
 def token_name(spec: ExportSpec, piece: ExportPiece) -> str:

@@ -24,7 +24,14 @@ from cauldron.domain.export import (
     media_names,
 )
 from cauldron.domain.media import digest_of
-from cauldron.domain.metadata import address, attribute, checked_text, prompt_label, template_problems
+from cauldron.domain.metadata import (
+    AttributeCache,
+    address,
+    attributes_of,
+    checked_text,
+    prompt_label,
+    template_problems,
+)
 from cauldron.domain.provenance import traits_hash
 from cauldron.domain.rarity import Rarity, TraitValue, open_rarity
 from cauldron.ports.blobs import BlobStore
@@ -73,18 +80,10 @@ class _Attributes:
     """Attribute documents of pieces, each distinct one made and checked once."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, type, TraitValue, str | None], dict[str, Any]] = {}
+        self._made: AttributeCache = {}
 
     def of(self, piece: ExportPiece) -> list[dict[str, Any]]:
-        found = []
-        for label, value in piece.traits.items():
-            if value is None or value == "":
-                continue
-            key = (label, value.__class__, value, piece.display_types.get(label))
-            if key not in self._made:
-                self._made[key] = attribute(label, value, key[3])
-            found.append(self._made[key])
-        return found
+        return attributes_of(piece, made=self._made)
 
     def traits(self, piece: ExportPiece) -> dict[str, TraitValue]:
         return {entry["trait_type"]: entry["value"] for entry in self.of(piece)}

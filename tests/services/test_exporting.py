@@ -314,6 +314,7 @@ def test_cancelling_leaves_a_folder_that_goes_on(tmp_path, blobs, run, ship):
     assert not run(verify(Directory(tmp_path / "out"))).ok
     ship(made)
     ship(made, out="whole")
+    assert run(verify(Directory(tmp_path / "whole"))).ok
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
