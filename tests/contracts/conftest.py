@@ -1,5 +1,6 @@
 """Engines under contract: each opens any number of handles on one set of data."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 
 from cauldron.adapters.fs import FsBlobs
+from cauldron.adapters.mongo import MongoStore
 from cauldron.adapters.sqlite import SqliteStore
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Store, Table
+from tests.mongod import database
 
 
 class SqliteEngine:
@@ -30,7 +33,27 @@ class SqliteEngine:
             await handle.close()
 
 
-STORES = {"sqlite": SqliteEngine}
+class MongoEngine:
+    """Handles on one database of a real replica set."""
+
+    def __init__(self, folder: Path) -> None:
+        self._database = contextlib.ExitStack()
+        self.url = self._database.enter_context(database())
+        self.handles: list[MongoStore] = []
+
+    async def open(self, *tables: Table) -> Store:
+        store = MongoStore(self.url)
+        self.handles.append(store)
+        await store.open(tables)
+        return store
+
+    async def close(self) -> None:
+        for handle in self.handles:
+            await handle.close()
+        self._database.close()
+
+
+STORES = {"sqlite": SqliteEngine, "mongo": MongoEngine}
 BLOBS = {"disk": lambda folder: FsBlobs(folder / "blobs")}
 
 

@@ -1,0 +1,375 @@
+"""The storage kernel on MongoDB: single-document writes in shared commands, claims in three steps.
+
+For a replica set, from any number of processes and hosts. Writes are majority and
+journaled; reads are majority; a multi-document transaction is used only where a
+caller asks for several operations as a whole.
+"""
+
+import asyncio
+import random
+import weakref
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pymongo import IndexModel
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from cauldron.adapters import mongo_query
+from cauldron.adapters.mongo_changes import Bell, Chime
+from cauldron.adapters.mongo_documents import decode
+from cauldron.adapters.mongo_feed import BY_TS, TS_INDEX, Feed
+from cauldron.adapters.mongo_link import DUPLICATE, PATH_BLOCKED, Link, Patience
+from cauldron.adapters.mongo_query import MongoTable, Query
+from cauldron.adapters.mongo_write import Lane, Outcome, Write, changes, prepare, run_deletes, runs, settable
+from cauldron.domain.errors import Duplicate, Invalid, Unavailable
+from cauldron.ports.storage import Claim, Doc, Op, Table, Where
+
+IN_FLIGHT = 16
+TRANSACTIONS = 4  # at once: more of them only collide
+NAMESPACE_EXISTS = 48
+PAGE_BATCH = 10_000
+LOCAL = ReadConcern("local")
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Live:
+    """What an open handle holds."""
+
+    link: Link
+    chime: Chime
+    in_flight: asyncio.Semaphore
+    transactions: asyncio.Semaphore
+    timekeeper: "asyncio.Task[None]"
+    lanes: dict[tuple[str, str], Lane] = field(default_factory=dict)
+    busy: set["asyncio.Task[Any]"] = field(default_factory=set)
+
+    def lane(self, kind: str, table: str) -> Lane:
+        """Where writes of one kind into one table go."""
+        lane = self.lanes.get((kind, table))
+        if lane is None:
+            lane = self.lanes[kind, table] = Lane(self.link, table, self.in_flight)
+        return lane
+
+
+class MongoStore:
+    """One handle on one database; implements the ``Store`` port.
+
+    A handle belongs to the event loop that opened it.
+    """
+
+    def __init__(self, url: str, *, in_flight: int = IN_FLIGHT, patience_s: float = 30.0) -> None:
+        """``mongodb://host,host/database?replicaSet=name``.
+
+        ``in_flight`` bounds the write commands under way at once, ``patience_s``
+        how long a call waits for a primary before it is Unavailable.
+
+        Raises:
+            Invalid: the URL is malformed or names no database.
+        """
+        self._url, self._in_flight, self._patience_s = url, in_flight, patience_s
+        Link(url, patience_s=patience_s)  # refuses what it cannot use; connects to nothing
+        self._tables: dict[str, MongoTable] = {}
+        self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
+        self._live: _Live | None = None
+
+    async def open(self, tables: Sequence[Table]) -> None:
+        """Create what is missing; may be called again with more tables.
+
+        Raises:
+            Invalid: not a replica set, too old, another program's data, or a refused login.
+            Refused: a later version wrote it.
+            Unavailable: nobody answers.
+        """
+        added = [MongoTable(table) for table in tables]
+        live = self._live
+        if live is None:
+            link = Link(self._url, patience_s=self._patience_s)
+            try:
+                await link.check()
+                await self._create(link, added)
+            except BaseException:
+                await link.close()
+                raise
+            self._live = live = _Live(
+                link=link,
+                chime=Chime(link),
+                in_flight=asyncio.Semaphore(self._in_flight),
+                transactions=asyncio.Semaphore(TRANSACTIONS),
+                timekeeper=asyncio.create_task(link.keep_time()),
+            )
+        else:
+            await self._create(live.link, added)
+        self._tables.update((table.name, table) for table in added)
+        await live.link.steadily(live.link.ping)  # what is committed before now is past for a watch
+
+    async def _create(self, link: Link, tables: Sequence[MongoTable]) -> None:
+        turn = asyncio.Semaphore(4)
+
+        async def create(table: MongoTable) -> None:
+            async with turn:
+                await link.steadily(lambda: _create_table(link, table))
+
+        await asyncio.gather(*(create(table) for table in tables))
+
+    def _opened(self) -> _Live:
+        if self._live is None:
+            raise Unavailable("the store is not open")
+        return self._live
+
+    def _table(self, name: str) -> MongoTable:
+        try:
+            return self._tables[name]
+        except KeyError:
+            self._opened()
+            raise Invalid(f"no table {name!r} was opened", table=name) from None
+
+    async def get(self, table: str, ids: Sequence[str]) -> list[Doc | None]:
+        """Documents by id, in the order asked for; None where there is none."""
+        link, name = self._opened().link, self._table(table).name
+        wanted = [each for each in dict.fromkeys(ids) if isinstance(each, str)]
+        if not wanted:
+            return [None] * len(ids)
+        only = {"_id": wanted[0]} if len(wanted) == 1 else {"_id": {"$in": wanted}}
+        found = await link.steadily(lambda: link.db[name].find(only, batch_size=PAGE_BATCH).to_list())
+        by_id = {doc["_id"]: decode(doc) for doc in found}
+        return [dict(by_id[each]) if each in by_id else None for each in ids]
+
+    async def find(
+        self,
+        table: str,
+        where: Where,
+        *,
+        order: tuple[str, ...] = ("_id",),
+        limit: int = 1000,
+        after: Sequence[Any] | None = None,
+    ) -> list[Doc]:
+        """Matching documents in order, from a declared index or not at all.
+
+        Raises:
+            Invalid: a field is not declared, or no index serves the filter.
+        """
+        if limit < 1:
+            raise Invalid(f"limit must be 1 or more, not {limit}", path="limit")
+        known = self._table(table)
+        docs: list[Doc] = []
+        for query in mongo_query.select(known, where, order, after=after):
+            docs += await self._query(known.name, query, limit=limit - len(docs))
+            if len(docs) >= limit:
+                break
+        return [decode(doc) for doc in docs]
+
+    async def _query(self, table: str, query: Query, *, limit: int) -> list[Doc]:
+        link, batch = self._opened().link, min(limit, PAGE_BATCH)
+        return await link.steadily(
+            lambda: (
+                link.db[table]
+                .find(query.filter, sort=query.sort, hint=query.hint, limit=limit, batch_size=batch)
+                .to_list()
+            )
+        )
+
+    async def commit(self, ops: Sequence[Op], *, atomic: bool = True) -> list[Outcome]:
+        """Carry out operations durably; see the port.
+
+        Raises:
+            Invalid: an operation is malformed; nothing was written.
+        """
+        writes = [prepare(self._table(op.table), op) for op in ops]
+        live = self._opened()
+        if atomic and len(writes) > 1:
+            return await self._accept(live, self._transact(live, writes))
+        if len(writes) == 1 and writes[0].kind != "delete":
+            outcomes = await live.lane(writes[0].kind, writes[0].table).submit(writes)
+        else:
+            outcomes = await self._accept(live, self._each(live, writes))
+        if atomic and outcomes and outcomes[0] is not None:
+            raise outcomes[0]
+        return outcomes
+
+    async def _accept(self, live: _Live, work: Coroutine[Any, Any, T]) -> T:
+        """Finish work that was begun, although its caller may give up."""
+        task = asyncio.create_task(work)
+        live.busy.add(task)
+        task.add_done_callback(live.busy.discard)
+        return await asyncio.shield(task)
+
+    async def _each(self, live: _Live, writes: Sequence[Write]) -> list[Outcome]:
+        """Operations that stand alone, in as few commands as their order allows."""
+        outcomes: dict[int, Outcome] = {}
+        for step in runs(writes):
+            done = await asyncio.gather(*(self._together(live, same) for same in step))
+            for same, results in zip(step, done, strict=True):
+                outcomes.update((id(write), result) for write, result in zip(same, results, strict=True))
+        return [outcomes[id(write)] for write in writes]
+
+    async def _together(self, live: _Live, writes: Sequence[Write]) -> list[Outcome]:
+        kind, table = writes[0].kind, writes[0].table
+        if kind == "delete":
+            async with live.in_flight:
+                return await run_deletes(live.link, table, writes)
+        return await live.lane(kind, table).submit(writes)
+
+    async def _transact(self, live: _Live, writes: Sequence[Write]) -> list[Outcome]:
+        """All operations or none, in one transaction, tried again when it collides."""
+
+        async def body(session: AsyncClientSession) -> None:
+            for step in runs(writes):
+                for same in step:
+                    await _in_transaction(live.link, same, session)
+
+        async with live.transactions, live.link.session() as session:
+            await live.link.steadily(lambda: session.with_transaction(body))
+        return [None] * len(writes)
+
+    async def claim(self, claim: Claim) -> list[Doc]:
+        """The claimed documents after patching, in the order they were chosen."""
+        table = self._table(claim.table)
+        if table.feed:
+            raise Invalid(f"{table.name} is append-only", table=table.name)
+        if claim.limit < 1:
+            raise Invalid(f"limit must be 1 or more, not {claim.limit}", path="limit")
+        (query,) = mongo_query.select(table, claim.where, claim.order)
+        fields, _ = changes(table, claim.set)
+        grows = {settable(table, path): 1 for path in claim.increment}
+        live = self._opened()
+        return await self._accept(
+            live, _claim(live, claim, query, {"$set": fields, "$inc": {**grows, "_v": 1}})
+        )
+
+    def watch(self, table: str, *, after: str | None = None) -> AsyncIterator[tuple[str, Doc | None]]:
+        """Follow a table from this moment, or a feed from its cursor; see the port."""
+        live, known = self._opened(), self._table(table)
+        if known.feed:
+            feed = Feed(live.link, table, after)
+            self._feeds.add(feed)
+            return feed
+        if after is not None:
+            raise Invalid(f"{table} is not a feed and has no cursors", table=table)
+        bell: Bell = live.chime.bell(table)
+        return bell
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go of everything."""
+        live, self._live = self._live, None
+        if live is None:
+            return
+        while live.busy:
+            await asyncio.wait(list(live.busy))
+        for lane in live.lanes.values():
+            await lane.idle()
+        live.timekeeper.cancel()
+        await asyncio.gather(live.timekeeper, return_exceptions=True)
+        for feed in list(self._feeds):
+            await feed.aclose()
+        await live.chime.close()
+        await live.link.close()
+
+    async def tables_info(self) -> dict[str, tuple[int, int]]:
+        """``{table: (documents, bytes of documents)}``, from the server's own counts."""
+        link, sizes = self._opened().link, {}
+        stats: list[Doc] = [{"$collStats": {"storageStats": {}}}]
+        for name in self._tables:
+            found = await link.steadily(lambda name=name: _aggregate(link, name, stats))  # type: ignore[misc]
+            sizes[name] = (
+                sum(int(each["storageStats"]["count"]) for each in found),
+                sum(int(each["storageStats"]["size"]) for each in found),
+            )
+        return sizes
+
+
+async def _aggregate(link: Link, table: str, stages: list[Doc]) -> list[Doc]:
+    cursor = await link.db[table].with_options(read_concern=LOCAL).aggregate(stages)
+    return await cursor.to_list()
+
+
+async def _create_table(link: Link, table: MongoTable) -> None:
+    indexes = [IndexModel(index.keys, **index.options) for index in table.indexes]
+    if table.feed:
+        indexes.append(IndexModel(BY_TS, name=TS_INDEX))
+    if indexes:
+        await link.db[table.name].create_indexes(indexes)
+        return
+    try:
+        await link.db.create_collection(table.name, check_exists=False)
+    except OperationFailure as exc:
+        if exc.code != NAMESPACE_EXISTS:
+            raise
+
+
+async def _in_transaction(link: Link, writes: Sequence[Write], session: AsyncClientSession) -> None:
+    """Run writes of one kind; raises the first that is refused, which undoes the transaction."""
+    collection = link.client[link.db.name][writes[0].table]
+    if writes[0].kind != "delete":
+        try:
+            statements = [write.statement(doubted=False) for write in writes]
+            await collection.bulk_write(statements, session=session)
+        except BulkWriteError as exc:
+            (error, *_) = exc.details["writeErrors"]
+            raise writes[error["index"]].failed(error) from exc
+        return
+    for write in writes:
+        done = await collection.delete_one(write.filter, session=session)
+        missed = done.deleted_count == 0 and write.change
+        if missed and await collection.find_one({"_id": write.id}, {"_id": 1}, session=session):
+            raise write.failed({"code": 0})
+
+
+async def _claim(live: _Live, claim: Claim, query: Query, change: Doc) -> list[Doc]:
+    """Choose, take under a fresh token, read what was taken; once more when others took it all."""
+    for _ in range(2):
+        chosen = await _choose(live.link, claim, query)
+        if not chosen:
+            return []
+        taken = await _take(live, claim, query, change, chosen)
+        if taken:
+            return taken
+    return []
+
+
+async def _choose(link: Link, claim: Claim, query: Query) -> list[str]:
+    collection = link.db[claim.table].with_options(read_concern=LOCAL)
+    found = await link.steadily(
+        lambda: collection.find(
+            query.filter,
+            {"_id": 1},
+            sort=query.sort,
+            hint=query.hint,
+            limit=claim.limit,
+            batch_size=claim.limit,
+        ).to_list()
+    )
+    return [doc["_id"] for doc in found]
+
+
+async def _take(live: _Live, claim: Claim, query: Query, change: Doc, chosen: list[str]) -> list[Doc]:
+    link, token = live.link, random.getrandbits(63)
+    collection = link.db[claim.table].with_options(read_concern=LOCAL)
+    only = {"$and": [{"_id": {"$in": chosen}, "_t": {"$ne": token}}, query.filter]}
+    tokened = {**change, "$set": {**change["$set"], "_t": token}}
+    async with live.in_flight:
+        await _update_many(link, claim.table, only, tokened)
+        mine = {"_id": {"$in": chosen}, "_t": token}
+        found = await link.steadily(lambda: collection.find(mine, batch_size=len(chosen)).to_list())
+    by_id = {doc["_id"]: decode(doc) for doc in found}
+    return [by_id[name] for name in chosen if name in by_id]
+
+
+async def _update_many(link: Link, table: str, only: Doc, change: Doc) -> None:
+    """Guarded by a token that it writes: to be run again takes nothing twice."""
+    patience = Patience(link)
+    while True:
+        try:
+            async with link.session() as session:
+                await link.db[table].update_many(only, change, session=session)
+            return
+        except PyMongoError as exc:
+            if isinstance(exc, OperationFailure) and exc.code == DUPLICATE:
+                raise Duplicate(f"{table}: a claim would double a unique field", table=table) from exc
+            if isinstance(exc, OperationFailure) and exc.code == PATH_BLOCKED:
+                raise Invalid(f"{table}: a claim sets a field below one that is no object") from exc
+            await patience.wait(exc)

@@ -1,0 +1,183 @@
+"""A real mongod for tests: a replica set of one node or three, on loopback, gone with this process.
+
+The program comes from the wheel of the ``mongo-test`` group; elsewhere ``MONGOD`` names it or ``PATH``
+finds it. Without one a test is skipped aloud, and fails where ``CI`` or ``REQUIRE_MONGO`` is set.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import functools
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo.errors import PyMongoError
+
+PR_SET_PDEATHSIG = 1
+START_S = 60.0  # a busy machine; alone it takes 0.3 s
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def program() -> Path | None:
+    """The mongod to start: the wheel's, ``MONGOD``, or the one on ``PATH``."""
+    places = [Path(folder) / "fiftyone/db/bin/mongod" for folder in sys.path if folder]
+    places += [Path(name) for name in (os.environ.get("MONGOD"), shutil.which("mongod")) if name]
+    return next((place for place in places if place.is_file()), None)
+
+
+def required_program() -> Path:
+    """The mongod to start; skips or fails the test when there is none."""
+    found = program()
+    if found is None:
+        reason = "no mongod: install the wheel of the mongo-test group, or set MONGOD"
+        if os.environ.get("REQUIRE_MONGO") == "1" or os.environ.get("CI", "").lower() in ("1", "true"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class ReplicaSet:
+    """One or more nodes in processes of their own."""
+
+    def __init__(self, *, nodes: int = 1, election_ms: int = 2000, options: Sequence[str] = ()) -> None:
+        """``options`` go to every mongod, such as ``("--oplogSize", "16")``."""
+        self._program = required_program()
+        self._folder = tempfile.TemporaryDirectory(prefix="cauldron-mongod-", ignore_cleanup_errors=True)
+        self._options, self._election_ms = list(options), election_ms
+        self.ports = free_ports(nodes)
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        for port in self.ports:
+            self.start(port)
+        self._initiate()
+
+    def start(self, port: int) -> None:
+        """Start, or start again, the node at a port."""
+        folder = Path(self._folder.name) / str(port)
+        folder.mkdir(exist_ok=True)
+        command = [
+            *(str(self._program), "--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1"),
+            *("--replSet", "tests", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"),
+            *("--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *("--logpath", str(folder / "log"), "--logappend", "--nounixsocket", *self._options),
+        ]  # fmt: skip
+        self.processes[port] = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent
+        )
+
+    def _initiate(self) -> None:
+        members = [{"_id": n, "host": f"127.0.0.1:{port}"} for n, port in enumerate(self.ports)]
+        settings = {
+            "electionTimeoutMillis": self._election_ms,
+            "heartbeatIntervalMillis": self._election_ms // 5,
+            "chainingAllowed": False,
+        }
+        config = {"_id": "tests", "members": members, "settings": settings}
+        self._until(self.ports[0], lambda db: db.command("replSetInitiate", config))
+        for port in self.ports:
+            self._until(port, _settled)
+        self.primary()
+
+    def _until(self, port: int, ask: Any) -> Any:
+        end = time.monotonic() + START_S
+        while True:
+            try:
+                with self.client(port) as client:
+                    return ask(client.admin)
+            except (PyMongoError, _NotYet) as exc:
+                if time.monotonic() > end or self.processes[port].poll() is not None:
+                    raise RuntimeError(f"mongod does not come up: {exc}\n{self.log(port)}") from exc
+            time.sleep(0.005)
+
+    def log(self, port: int) -> str:
+        """The end of a node's log."""
+        file = Path(self._folder.name) / str(port) / "log"
+        return file.read_text(errors="replace")[-3000:] if file.exists() else "(no log)"
+
+    def client(self, port: int | None = None) -> "pymongo.MongoClient[Any]":
+        """A client of the primary, or of one node alone."""
+        wait = {"serverSelectionTimeoutMS": 5000}
+        if port is None:
+            return pymongo.MongoClient(self.url("admin"), **wait)  # type: ignore[arg-type]
+        return pymongo.MongoClient("127.0.0.1", port, directConnection=True, **wait)  # type: ignore[arg-type]
+
+    def url(self, database: str) -> str:
+        """What a store is opened with."""
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        return f"mongodb://{hosts}/{database}?replicaSet=tests"
+
+    def primary(self) -> int:
+        """The port of the node that takes writes, waiting for an election if need be."""
+        end = time.monotonic() + START_S
+        while time.monotonic() < end:
+            for port in self.ports:
+                with contextlib.suppress(PyMongoError), self.client(port) as client:
+                    if (
+                        self.processes[port].poll() is None
+                        and client.admin.command("hello")["isWritablePrimary"]
+                    ):
+                        return port
+            time.sleep(0.02)
+        raise RuntimeError("no primary")
+
+    def kill(self, port: int) -> None:
+        """SIGKILL a node."""
+        self.processes[port].kill()
+        self.processes[port].wait()
+
+    def stop(self) -> None:
+        """SIGKILL every node and remove its data."""
+        for port in self.processes:
+            self.kill(port)
+        self._folder.cleanup()
+
+
+class _NotYet(Exception):
+    pass
+
+
+def _settled(admin: Any) -> None:
+    hello = admin.command("hello")
+    if not (hello["isWritablePrimary"] or hello["secondary"]):
+        raise _NotYet("neither primary nor secondary")
+
+
+@functools.cache
+def single() -> ReplicaSet:
+    """The one-node set that the tests of this process share."""
+    nodes = ReplicaSet()
+    atexit.register(nodes.stop)
+    return nodes
+
+
+@contextlib.contextmanager
+def database(nodes: ReplicaSet | None = None) -> Iterator[str]:
+    """The URL of a database of its own, dropped afterwards."""
+    nodes, name = nodes or single(), f"test_{secrets.token_hex(6)}"
+    yield nodes.url(name)
+    with nodes.client() as client:
+        client.drop_database(name)
