@@ -76,9 +76,9 @@ class Directory:
     async def remove(self, names: Sequence[str]) -> None:
         await self._run(lambda: self._remove(names), writes=True)
 
-    async def sync(self) -> None:
+    async def sync(self, names: Sequence[str] | None = None) -> None:
         if self._durable:
-            await self._run(os.sync)
+            await self._run(os.sync if names is None else lambda: self._sync(names), writes=True)
 
     async def _run(self, work: Callable[[], R], *, writes: bool = False) -> R:
         pool = self._writer if writes else self._reader
@@ -163,6 +163,15 @@ class Directory:
             os.close(self._folders.pop(path))
             with contextlib.suppress(OSError):
                 os.rmdir(path, dir_fd=self._folders[""])  # succeeds only when it is empty
+
+    def _sync(self, names: Sequence[str]) -> None:
+        """Flush single files and the folders that name them."""
+        for name in names:
+            with self._opened(name) as handle:
+                if handle is not None:
+                    os.fsync(handle)
+            os.fsync(self._place(name)[0])
+        os.fsync(self._folders[""])
 
     def _read(self, name: str, limit_bytes: int) -> bytes | None:
         with self._opened(name) as handle:

@@ -93,8 +93,8 @@ class ExportTarget(ExportSource, Protocol):
         """Remove files; removing what is absent is no error."""
         ...
 
-    async def sync(self) -> None:
-        """Return when everything written is durable."""
+    async def sync(self, names: Sequence[str] | None = None) -> None:
+        """Return when these files, or else everything written, are durable."""
         ...
 
 

@@ -130,8 +130,8 @@ async def export(
         await target.remove(sorted(known - set(job.names()) - {stored.name for stored in rest}))
         await target.sync()
         manifest = await _write_manifest(job, target=target, proved=proved, rest=rest)
+        await target.sync([documents.MANIFEST])
         await target.remove([STATE])
-        await target.sync()
     return ExportResult(
         pieces=len(job.pieces),
         base_uri=spec.metadata.base_uri,
@@ -221,7 +221,7 @@ async def _take(target: ExportTarget, job: _Export) -> set[str]:
     head = orjson.dumps({"cauldronExport": 1, "slug": job.spec.slug})
     names = sorted(known | wanted)
     await target.ensure([FileOut(name=STATE, content=lambda: _lines(head, names))])
-    await target.sync()
+    await target.sync([STATE])
     await target.remove([documents.MANIFEST])
     return known & there - {documents.MANIFEST}
 

@@ -160,6 +160,18 @@ def test_removing_is_by_name_and_takes_empty_folders_along(root, run, write):
     assert not (root / "a").exists()
 
 
+def test_single_files_and_all_of_them_can_be_made_durable(root, run):
+    async def work():
+        target = Directory(root)
+        async with target.writing():
+            await target.ensure([FileOut(name="a/1", content=b"x"), FileOut(name="2", content=b"y")])
+            await target.sync(["a/1", "2", "none"])
+            await target.sync()
+
+    run(work())
+    assert (root / "a/1").read_bytes() == b"x"
+
+
 def test_a_place_that_cannot_be_written_is_told_as_refused(tmp_path, run):
     (tmp_path / "file").write_bytes(b"x")
 
