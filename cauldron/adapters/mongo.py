@@ -21,9 +21,9 @@ from cauldron.adapters import mongo_query
 from cauldron.adapters.mongo_changes import Bell, Chime
 from cauldron.adapters.mongo_documents import decode
 from cauldron.adapters.mongo_feed import BY_TS, TS_INDEX, Feed
-from cauldron.adapters.mongo_link import DUPLICATE, PATH_BLOCKED, Link, Patience
+from cauldron.adapters.mongo_link import DUPLICATE, Link, Patience
 from cauldron.adapters.mongo_query import MongoTable, Query
-from cauldron.adapters.mongo_write import Lane, Outcome, Write, changes, prepare, run_deletes, runs, settable
+from cauldron.adapters.mongo_write import Lane, Outcome, Write, changes, prepare, run_deletes, runs
 from cauldron.domain.errors import Duplicate, Invalid, Unavailable
 from cauldron.ports.storage import Claim, Doc, Op, Table, Where
 
@@ -234,12 +234,9 @@ class MongoStore:
         if claim.limit < 1:
             raise Invalid(f"limit must be 1 or more, not {claim.limit}", path="limit")
         (query,) = mongo_query.select(table, claim.where, claim.order)
-        fields, _ = changes(table, claim.set)
-        grows = {settable(table, path): 1 for path in claim.increment}
+        change, _ = changes(table, claim.set, claim.increment)
         live = self._opened()
-        return await self._accept(
-            live, _claim(live, claim, query, {"$set": fields, "$inc": {**grows, "_v": 1}})
-        )
+        return await self._accept(live, _claim(live, claim, query, change))
 
     def watch(self, table: str, *, after: str | None = None) -> AsyncIterator[tuple[str, Doc | None]]:
         """Follow a table from this moment, or a feed from its cursor; see the port."""
@@ -350,16 +347,16 @@ async def _take(live: _Live, claim: Claim, query: Query, change: Doc, chosen: li
     link, token = live.link, random.getrandbits(63)
     collection = link.db[claim.table].with_options(read_concern=LOCAL)
     only = {"$and": [{"_id": {"$in": chosen}, "_t": {"$ne": token}}, query.filter]}
-    tokened = {**change, "$set": {**change["$set"], "_t": token}}
+    tokened = {**change, "_t": token, "_v": {"$add": ["$_v", 1]}}
     async with live.in_flight:
-        await _update_many(link, claim.table, only, tokened)
+        await _update_many(link, claim.table, only, [{"$set": tokened}])
         mine = {"_id": {"$in": chosen}, "_t": token}
         found = await link.steadily(lambda: collection.find(mine, batch_size=len(chosen)).to_list())
     by_id = {doc["_id"]: decode(doc) for doc in found}
     return [by_id[name] for name in chosen if name in by_id]
 
 
-async def _update_many(link: Link, table: str, only: Doc, change: Doc) -> None:
+async def _update_many(link: Link, table: str, only: Doc, change: list[Doc]) -> None:
     """Guarded by a token that it writes: to be run again takes nothing twice."""
     patience = Patience(link)
     while True:
@@ -370,6 +367,4 @@ async def _update_many(link: Link, table: str, only: Doc, change: Doc) -> None:
         except PyMongoError as exc:
             if isinstance(exc, OperationFailure) and exc.code == DUPLICATE:
                 raise Duplicate(f"{table}: a claim would double a unique field", table=table) from exc
-            if isinstance(exc, OperationFailure) and exc.code == PATH_BLOCKED:
-                raise Invalid(f"{table}: a claim sets a field below one that is no object") from exc
             await patience.wait(exc)

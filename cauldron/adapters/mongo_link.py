@@ -43,7 +43,6 @@ DUPLICATE = 11000
 NO_ROOM = frozenset({14031})  # OutOfDiskSpace
 REFUSED_LOGIN = frozenset({13, 18, 8000})
 TOO_BIG = frozenset({10334, 17280, 17419, 17420, 15})
-PATH_BLOCKED = 28  # a field below something that is no object
 HISTORY_LOST = frozenset({286, 260, 280, 136})  # the oplog no longer reaches back to a token
 NO_SNAPSHOT = frozenset({239, 246, 72})
 AGAIN = frozenset(

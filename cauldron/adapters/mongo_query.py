@@ -23,7 +23,7 @@ LOWEST = float("-inf")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _COMPARISONS = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "!=": "$ne"}
 
-Clause = tuple[str, Doc]  # stored path, operators
+Clause = tuple[str, Any]  # stored path and operators, or $or and alternatives
 Rank = tuple[bool, int, int, int]  # serves at all; terms settled by equality; order; a range
 
 
@@ -78,8 +78,8 @@ def conditions(terms: Sequence[Clause]) -> Doc:
     merged: Doc = {}
     rest: list[Doc] = []
     for path, operators in terms:
-        there = merged.setdefault(path, {})
-        if there.keys() & operators.keys():
+        there = merged.get(path, {})
+        if path == "$or" or there.keys() & operators.keys():
             rest.append({path: operators})
         else:
             merged[path] = {**there, **operators}

@@ -27,7 +27,7 @@ from cauldron.adapters.mongo_documents import (
     scalar,
     stored_path,
 )
-from cauldron.adapters.mongo_link import AGAIN, DUPLICATE, PATH_BLOCKED, SLOW_S, Link, Patience, log
+from cauldron.adapters.mongo_link import AGAIN, DUPLICATE, SLOW_S, Link, Patience, log
 from cauldron.adapters.mongo_query import NO_ARRAY, Clause, MongoTable, clauses, conditions
 from cauldron.domain.errors import CauldronError, Duplicate, Invalid, StaleVersion
 from cauldron.ports.storage import Doc, Insert, Op, Patch, Put
@@ -37,9 +37,10 @@ Statement = InsertOne[Doc] | UpdateOne | DeleteOne | DeleteMany
 
 MAX_STATEMENTS = 1000  # in one command
 MAX_COMMAND_BYTES = 8 * 1024 * 1024
-POISON = {"_id": {"not": "as expected"}}  # no document can get this id: the statement fails, named
-# What poison (an id that would change, text + 1, a guard no insert can satisfy) and blocked paths answer.
-GUARD_FAILED = frozenset({66, 14, 16554, 54, 55, PATH_BLOCKED})
+ABSENT = {"$eq": [{"$type": "$_t"}, "missing"]}  # every stored document has a token
+POISON = {"$add": ["$_id", 1]}  # no sum of a text and a number: the statement fails, named
+# What poison answers, and a guard that no insert can satisfy.
+GUARD_FAILED = frozenset({14, 16554, 54, 55})
 NOW = Timestamp(0, 0)  # the server puts its own time here
 
 
@@ -142,10 +143,9 @@ def _put(table: MongoTable, op: Put) -> Write:
         body: Doc = {"$mergeObjects": [{"$literal": stored}, version]}
     else:
         expected = scalar(op.expected, where="expected")
-        only = {"_id": name, "_v": {"$gte": expected, "$lte": expected}}  # not $eq: upserts would copy it
+        only = {"_id": name, "_v": expected}
         stored["_v"] = expected + 1
-        absent = {"$eq": [{"$type": "$_v"}, "missing"]}
-        body = {"$cond": [absent, {"$add": ["$_id", 1]}, {"$literal": stored}]}  # text + 1 fails
+        body = {"$cond": [ABSENT, POISON, {"$literal": stored}]}
     return Write(
         table=table.name,
         id=name,
@@ -159,52 +159,59 @@ def _put(table: MongoTable, op: Put) -> Write:
 
 def _patch(table: MongoTable, op: Patch) -> Write:
     name = id_of(op.id, table.name)
-    fields, checked = changes(table, op.set)
+    fields, size_bytes = changes(table, op.set)
     token = _token()
     guard = [clause for path, wanted in op.guard.items() for clause in clauses(path, wanted)]
-    guard += [clause for path in op.set for clause in _no_arrays(path)]
+    guard += [clause for path in op.set for clause in reachable(path)]
+    version = {"$cond": [ABSENT, POISON, {"$add": ["$_v", 1]}]}
     return Write(
         table=table.name,
         id=name,
         token=token,
         kind="update",
         filter=conditions([("_id", {"$eq": name}), *guard]),
-        change={"$set": {**fields, "_t": token}, "$inc": {"_v": 1}, "$setOnInsert": POISON},
-        size_bytes=checked.size_bytes,
+        change=[{"$set": {**fields, "_t": token, "_v": version}}],
+        size_bytes=size_bytes,
     )
 
 
-def changes(table: MongoTable, fields: Any) -> tuple[Doc, Checked]:
-    """``{path: value}`` as it is stored. Raises Invalid."""
+def changes(table: MongoTable, fields: Mapping[str, Any], increment: Sequence[str] = ()) -> tuple[Doc, int]:
+    """What a ``$set`` of a pipeline assigns, and its least size in bytes. Raises Invalid.
+
+    A pipeline, because it keeps new fields in the order given; the plain operator sorts them.
+    """
     checked = Checked(table.name)
     made: Doc = {}
     for path, value in fields.items():
-        settable(table, path)
         checked.where, checked.nul = path, False
-        made[stored_path(path)] = checked.value(value, 1)
+        made[_settable(table, path)] = {"$literal": checked.value(value, 1)}
         if checked.nul and path in table.fields:
             refuse_nul(path, value)
-        checked.escaped |= is_escaped(path)
     checked.check_size(made)
+    for path in increment:
+        stored = _settable(table, path)
+        made[stored] = {"$add": [{"$ifNull": [f"${stored}", 0]}, 1]}
     for path in made:
         if any(path.startswith(f"{other}.") for other in made):
             raise Invalid(f"{table.name}: {path} is set twice", path=path)
-    if checked.escaped:
+    if checked.escaped or any(is_escaped(path) for path in (*fields, *increment)):
         made["_e"] = True
-    return made, checked
+    return made, checked.size_bytes
 
 
-def settable(table: MongoTable, path: str) -> str:
+def _settable(table: MongoTable, path: str) -> str:
     """The stored path of a field that may be set. Raises Invalid."""
     if path.split(".", 1)[0] in ("_id", "_v"):
         raise Invalid(f"{table.name}: {path} cannot be set", path=path)
     return stored_path(path)
 
 
-def _no_arrays(path: str) -> list[Clause]:
-    """A number in a path is a key: it must not reach into an array."""
-    parts = stored_path(path).split(".")
-    return [(".".join(parts[:at]), NO_ARRAY) for at in range(1, len(parts)) if parts[at].isdecimal()]
+def reachable(path: str) -> list[Clause]:
+    """Terms that hold when a nested path can be set: what is above it is an object or absent."""
+    stored = stored_path(path)
+    parents = [stored[:at] for at in range(len(stored)) if stored[at] == "."]
+    objects = {"$type": "object", **NO_ARRAY}
+    return [("$or", [{parent: {"$exists": False}}, {parent: objects}]) for parent in parents]
 
 
 @dataclass(slots=True)
