@@ -55,7 +55,9 @@ class Conflicts:
         return tuple(c for c in self.demand.exact if c in tied)
 
     def tests(self) -> Iterator[Test]:
-        """The conditions, cheapest first; pairs only where boxes or crowding can matter."""
+        """The conditions, cheapest first; none where nothing is compared, as rows may then repeat."""
+        if not self.space.unique:
+            return
         yield Test(())
         exact = self._exact
         for column in exact:
@@ -65,7 +67,7 @@ class Conflicts:
                 yield Test((a, b))
 
     def items(self, test: Test) -> list[Item]:
-        """The settings a condition can blame."""
+        """The settings a condition can blame, those people can do least about first."""
         rules: list[Item] = [("origin", number, 0) for number in range(len(self.origins))]
         counts: list[Item] = [
             ("count", column, int(option))
@@ -73,7 +75,9 @@ class Conflicts:
             for option in range(len(self.demand.counts[column]))
             if self.space.columns[column].alive[option] or self.demand.counts[column][option]
         ]
-        return [*rules, *counts, SUPPLY]
+        derived = [item for item in counts if item[1:] not in self.demand.given]
+        given = [item for item in counts if item[1:] in self.demand.given]
+        return [*derived, *rules, *given, SUPPLY]
 
     def fails(self, test: Test, items: Items[Item]) -> bool:
         """Whether the condition cannot hold under ``items`` alone (the tree always holds).
@@ -220,9 +224,12 @@ def minimal(test: Test, items: Sequence[Item], conflicts: Conflicts) -> list[Ite
     """A part of ``items`` that fails the test, from which nothing can be taken.
 
     Deletion filter: drop every item in turn, and keep it dropped when the rest still
-    fails. Halves are tried first, so that most items go together.
+    fails. Counts that follow from weights are tried together first, as people set none
+    of them; then halves, so that most items go together.
     """
-    kept = list(items)
+    kept = [item for item in items if item[0] != "count" or item[1:] in conflicts.demand.given]
+    if len(kept) == len(items) or not conflicts.fails(test, kept):
+        kept = list(items)
     size = len(kept)
     while size > 1:
         size = (size + 1) // 2

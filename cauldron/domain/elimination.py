@@ -9,7 +9,7 @@ eliminated first and by "there is one" instead of by a sum.
 from collections.abc import Collection as Items
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,7 @@ class Network:
         else:
             shape = [-1 if c == column else 1 for c in scope]
             many = self.members[column].astype(self.exact_type).reshape(shape)
-            table = np.asarray((table * many).sum(axis=axis))
+            table = np.asarray((table * many).sum(axis=axis), dtype=self.exact_type)
         return [*rest, Factor(scope[:axis] + scope[axis + 1 :], table)]
 
     def _product(self, factors: Sequence[Factor], scope: tuple[int, ...]) -> Table:
@@ -155,7 +155,9 @@ class Network:
         if np.prod(shape, dtype=float) > limit:
             raise TooWide
         start: Table = np.ones(shape, dtype=self.exact_type)
-        return reduce(lambda table, factor: table * self._spread(factor, scope), factors, start)
+        for factor in factors:  # the type is kept on purpose: 0-dimensional results decay to small integers
+            start = np.asarray(start * self._spread(factor, scope), dtype=self.exact_type)
+        return start
 
     def _spread(self, factor: Factor, scope: tuple[int, ...]) -> Table:
         """The factor's table with an axis of length 1 for every column it does not name."""

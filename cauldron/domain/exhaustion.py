@@ -21,12 +21,14 @@ Counts = Mapping[tuple[int, int], int]  # (column, option) -> rows wanted
 
 
 def can_be_met(space: Space, boxes: Sequence[Box], counts: Counts, *, amount: int | None) -> bool | None:
-    """Whether different valid rows with exactly these counts exist; None when that is too much work.
+    """Whether different valid rows with exactly these counts exist; None: too much work, or nothing compared.
 
     Args:
         boxes: those that hold.
         amount: the number of rows; None leaves it open.
     """
+    if not space.unique:
+        return None
     tied = {c for box in boxes for c in box.columns} | space.linked | {c for c, _ in counts}
     columns = [c for c in space.core if c in tied]
     options = [np.flatnonzero(space.columns[c].alive).tolist() for c in columns]

@@ -201,7 +201,7 @@ def _unpacked(data: bytes) -> tuple[Plan, str]:
         rows=rows,
         ones={int(slot): int(one) for slot, one in identity["ones"]},
         rolls={int(slot): int(count) for slot, count in identity["rolls"]},
-        retired=np.array(header["retired"], dtype=np.int32).reshape(-1, len(names)),
+        retired=np.array(header["retired"], dtype=np.int32).reshape(len(header["retired"]), len(names)),
     )
     return plan, header["planHash"]
 

@@ -52,7 +52,7 @@ def reroll(
     rejected[number[wanted]] = True
     kept = np.zeros(len(rejected), dtype=bool)
     kept[[int(number[slot]) for slot in frozen if slot not in plan.ones]] = True
-    retired = np.concatenate([plan.retired.reshape(-1, len(plan.columns)), plan.rows[wanted]])
+    retired = np.concatenate([plan.retired, plan.rows[wanted]]) if len(plan.retired) else plan.rows[wanted]
     task = _Task(
         ground=ground,
         rows=np.ascontiguousarray(plan.rows[others].T),

@@ -21,6 +21,11 @@ def options(*names, **settings):
     return [{"name": name, **settings} for name in names]
 
 
+def numbered(count, *, name="N"):
+    """A category that alone makes ``count`` different pieces."""
+    return {"name": name, "options": options(*map(str, range(count)))}
+
+
 def grid(sizes, *, supply, weights=SKEWED, **more):
     """``sizes[i]`` options o0, o1, … in categories C0, C1, …"""
     categories = [
@@ -39,7 +44,8 @@ def with_counts(doc):
     for category in doc["categories"]:
         weights = [option.pop("weight") for option in category["options"]]
         counts = [supply * weight // sum(weights) for weight in weights]
-        counts[0] += supply - sum(counts)
+        for index in range(supply - sum(counts)):
+            counts[index % len(counts)] += 1
         for option, count in zip(category["options"], counts, strict=True):
             option["count"] = count
     return doc

@@ -166,11 +166,9 @@ def feasible(doc, supply, counts=None, *, exact_supply=True):
             for choice in choices:
                 after = tuple(a + b for a, b in zip(sums, choice, strict=True))
                 if all(a <= b for a, b in zip(after, limits, strict=True)):
-                    grown.add((min(taken + 1, supply) if not exact_supply else taken + 1, after))
+                    grown.add((taken + exact_supply, after))
         states = {state for state in grown if state[0] <= supply}
-    if exact_supply:
-        return (supply, limits) in states
-    return any(sums == limits for _, sums in states)
+    return (supply if exact_supply else 0, limits) in states
 
 
 def faults(doc, plan):
