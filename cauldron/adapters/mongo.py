@@ -23,7 +23,8 @@ from cauldron.adapters.mongo_documents import decode
 from cauldron.adapters.mongo_feed import BY_TS, TS_INDEX, Feed
 from cauldron.adapters.mongo_link import DUPLICATE, Link, Patience
 from cauldron.adapters.mongo_query import MongoTable, Query
-from cauldron.adapters.mongo_write import Lane, Outcome, Write, changes, prepare, run_deletes, runs
+from cauldron.adapters.mongo_statements import Write, changes, prepare, runs
+from cauldron.adapters.mongo_write import Lane, Outcome, run_deletes
 from cauldron.domain.errors import Duplicate, Invalid, Unavailable
 from cauldron.ports.storage import Claim, Doc, Op, Table, Where
 

@@ -1,0 +1,229 @@
+"""Operations as MongoDB statements: one document, one statement, no transaction.
+
+A statement whose guard fails is made to fail aloud: it would insert (upsert), and
+what it would insert is not allowed, so that the answer names it. Every write leaves
+a random token, by which a try whose answer was lost is recognised afterwards.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson.timestamp import Timestamp
+from pymongo import InsertOne, UpdateOne
+
+from cauldron.adapters.mongo_documents import (
+    Checked,
+    id_of,
+    is_escaped,
+    pick,
+    refuse_nul,
+    scalar,
+    stored_path,
+)
+from cauldron.adapters.mongo_link import DUPLICATE
+from cauldron.adapters.mongo_query import NO_ARRAY, Clause, MongoTable, clauses, conditions
+from cauldron.domain.errors import CauldronError, Duplicate, Invalid, StaleVersion
+from cauldron.ports.storage import Doc, Insert, Op, Patch, Put
+
+Statement = InsertOne[Doc] | UpdateOne
+
+ABSENT = {"$eq": [{"$type": "$_t"}, "missing"]}  # every stored document has a token
+POISON = {"$add": ["$_id", 1]}  # no sum of a text and a number: the statement fails, named
+# What poison answers, and a guard that no insert can satisfy.
+GUARD_FAILED = frozenset({14, 16554, 54, 55})
+NOW = Timestamp(0, 0)  # the server puts its own time here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """One operation ready to run."""
+
+    table: str
+    id: str
+    token: int
+    kind: str  # "insert", "update" or "delete": what one command may hold
+    filter: Doc
+    change: Any
+    on_duplicate_id: type[CauldronError] = Duplicate
+    size_bytes: int = 0
+
+    def statement(self, *, doubted: bool) -> Statement:
+        """The statement; when an earlier try may have succeeded, not to take effect twice."""
+        if self.kind == "insert":
+            return InsertOne(self.change)
+        only = {**self.filter, "_t": {"$ne": self.token}} if doubted else self.filter
+        return UpdateOne(only, self.change, upsert=True)
+
+    def failed(self, error: Doc) -> CauldronError:
+        """The outcome that a statement's error means."""
+        name = f"{self.table}/{self.id}"
+        if error["code"] != DUPLICATE:
+            return StaleVersion(f"{name} is not as expected", table=self.table, id=self.id)
+        same_id = by_id(error)
+        if same_id and self.on_duplicate_id is StaleVersion:
+            return StaleVersion(f"{name} exists already", table=self.table, id=self.id)
+        what = "its id" if same_id else "a unique field of it"
+        return Duplicate(f"{name}: {what} exists already", table=self.table, id=self.id, by_id=same_id)
+
+
+def by_id(error: Doc) -> bool:
+    """Is it the id that exists already, not another unique field?"""
+    return list(error.get("keyPattern") or {}) == ["_id"]
+
+
+def prepare(table: MongoTable, op: Op) -> Write:
+    """The statement for ``op``. Raises Invalid, before anything is written."""
+    if table.feed and not isinstance(op, Insert):
+        raise Invalid(f"{table.name} is append-only", table=table.name)
+    if isinstance(op, Insert):
+        return _insert(table, op.doc)
+    if isinstance(op, Put):
+        return _put(table, op)
+    if isinstance(op, Patch):
+        return _patch(table, op)
+    guard = [clause for path, wanted in op.guard.items() for clause in clauses(path, wanted)]
+    only = conditions([("_id", {"$eq": id_of(op.id, table.name)}), *guard])
+    return Write(table=table.name, id=op.id, token=0, kind="delete", filter=only, change=bool(guard))
+
+
+def _token() -> int:
+    return random.getrandbits(63)
+
+
+def _document(table: MongoTable, doc: Doc) -> tuple[str, Doc, Checked]:
+    """The id and the fields of a document as they are stored, without our own."""
+    name = id_of(doc.get("_id"), table.name)
+    checked = Checked(f"{table.name}/{name}")
+    stored = checked.mapping(doc)
+    stored.pop("_v", None)
+    checked.check_size(stored)
+    if checked.nul:
+        for path in table.fields:
+            refuse_nul(path, pick(doc, path))
+    for path in table.required:
+        if pick(doc, path) is None:
+            raise Invalid(f"{table.name}/{name}: {path} is missing", path=path)
+    if checked.escaped:
+        stored["_e"] = True
+    return name, stored, checked
+
+
+def _insert(table: MongoTable, doc: Doc, *, on_duplicate_id: type[CauldronError] = Duplicate) -> Write:
+    name, stored, checked = _document(table, doc)
+    token = _token()
+    stored["_v"], stored["_t"] = 1, token
+    if table.feed:
+        stored["_ts"] = NOW
+    return Write(
+        table=table.name,
+        id=name,
+        token=token,
+        kind="insert",
+        filter={"_id": name},
+        change=stored,
+        on_duplicate_id=on_duplicate_id,
+        size_bytes=checked.size_bytes,
+    )
+
+
+def _put(table: MongoTable, op: Put) -> Write:
+    if op.expected == 0:
+        return _insert(table, op.doc, on_duplicate_id=StaleVersion)
+    name, stored, checked = _document(table, op.doc)
+    token = _token()
+    stored["_t"] = token
+    if op.expected is None:
+        only: Doc = {"_id": name}
+        version: Doc = {"_v": {"$add": [{"$ifNull": ["$_v", 0]}, 1]}}
+        body: Doc = {"$mergeObjects": [{"$literal": stored}, version]}
+    else:
+        expected = scalar(op.expected, where="expected")
+        only = {"_id": name, "_v": expected}
+        stored["_v"] = expected + 1
+        body = {"$cond": [ABSENT, POISON, {"$literal": stored}]}
+    return Write(
+        table=table.name,
+        id=name,
+        token=token,
+        kind="update",
+        filter=only,
+        change=[{"$replaceWith": body}],
+        size_bytes=checked.size_bytes,
+    )
+
+
+def _patch(table: MongoTable, op: Patch) -> Write:
+    name = id_of(op.id, table.name)
+    fields, size_bytes = changes(table, op.set)
+    token = _token()
+    guard = [clause for path, wanted in op.guard.items() for clause in clauses(path, wanted)]
+    guard += [clause for path in op.set for clause in reachable(path)]
+    version = {"$cond": [ABSENT, POISON, {"$add": ["$_v", 1]}]}
+    return Write(
+        table=table.name,
+        id=name,
+        token=token,
+        kind="update",
+        filter=conditions([("_id", {"$eq": name}), *guard]),
+        change=[{"$set": {**fields, "_t": token, "_v": version}}],
+        size_bytes=size_bytes,
+    )
+
+
+def changes(table: MongoTable, fields: Mapping[str, Any], increment: Sequence[str] = ()) -> tuple[Doc, int]:
+    """What a ``$set`` of a pipeline assigns, and its least size in bytes. Raises Invalid.
+
+    A pipeline, because it keeps new fields in the order given; the plain operator sorts them.
+    """
+    checked = Checked(table.name)
+    made: Doc = {}
+    for path, value in fields.items():
+        checked.where, checked.nul = path, False
+        made[_settable(table, path)] = {"$literal": checked.value(value, 1)}
+        if checked.nul and path in table.fields:
+            refuse_nul(path, value)
+    checked.check_size(made)
+    for path in increment:
+        stored = _settable(table, path)
+        made[stored] = {"$add": [{"$ifNull": [f"${stored}", 0]}, 1]}
+    for path in made:
+        if any(path.startswith(f"{other}.") for other in made):
+            raise Invalid(f"{table.name}: {path} is set twice", path=path)
+    if checked.escaped or any(is_escaped(path) for path in (*fields, *increment)):
+        made["_e"] = True
+    return made, checked.size_bytes
+
+
+def _settable(table: MongoTable, path: str) -> str:
+    """The stored path of a field that may be set. Raises Invalid."""
+    if path.split(".", 1)[0] in ("_id", "_v"):
+        raise Invalid(f"{table.name}: {path} cannot be set", path=path)
+    return stored_path(path)
+
+
+def reachable(path: str) -> list[Clause]:
+    """Terms that hold when a nested path can be set: what is above it is an object or absent."""
+    stored = stored_path(path)
+    parents = [stored[:at] for at in range(len(stored)) if stored[at] == "."]
+    objects = {"$type": "object", **NO_ARRAY}
+    return [("$or", [{parent: {"$exists": False}}, {parent: objects}]) for parent in parents]
+
+
+def runs(writes: Sequence[Write]) -> list[list[list[Write]]]:
+    """Steps one after the other; a step holds lists for different tables, together.
+
+    Inserts next to each other are grouped by table and may go together; anything else keeps its
+    place, because it may concern what was written before it.
+    """
+    steps: list[dict[tuple[str, str], list[Write]]] = []
+    for write in writes:
+        key = (write.kind, write.table)
+        last = steps[-1] if steps else {}
+        joins = key in last if write.kind != "insert" else all(kind == "insert" for kind, _ in last)
+        if last and joins:
+            last.setdefault(key, []).append(write)
+        else:
+            steps.append({key: [write]})
+    return [list(step.values()) for step in steps]
