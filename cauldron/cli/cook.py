@@ -52,7 +52,7 @@ def start(
         wanted = Wanted(collection_id=record["_id"], amount=amount, seed=seed)
         started = await app.cooking.start(wanted, caller=app.caller)
         if not started.fresh:
-            talk.print(f"cook {started.cook_id} of this collection is active: going on with it")
+            talk.print(f"going on with cook {started.cook_id} of this collection")
         if not wait:
             emit({"cookId": started.cook_id}, as_json=as_json, text=started.cook_id)
             talk.print(f"it goes on in any process that works: cauldron cook watch {started.cook_id} --work")

@@ -124,20 +124,22 @@ class Cooking:
     async def _reserve(
         self, wanted: Wanted, stored: StoredPlan, *, supply: int, actor: str
     ) -> Mapping[str, Any]:
-        """The RowsReserved of this start, or of the cook that is active."""
-        stream = f"collection:{wanted.collection_id}"
+        """The RowsReserved of this start, or of the cook that is active or has made everything."""
+        stream, plan_hash = f"collection:{wanted.collection_id}", stored.plan.plan_hash
         for _ in range(3):
             rows = (await self.rows.load(stream)).state
-            ended = rows.active if rows.active and await self._is_over(rows.active) else None
+            ended = rows.active if rows.active and await self._is_over(rows, plan_hash) else None
             if rows.active and ended is None:
                 return rows.reserved[rows.active]
+            if wanted.amount is None and rows.used.get(plan_hash, 0) >= supply:
+                return newest(rows, plan_hash)  # asked again after the end: all of it is there
             cook_id = self.new_id()
             command = ReserveRows(
                 key=f"reserve:{actor}:{wanted.key or cook_id}",  # a caller's key meets its own only
                 cook_id=cook_id,
                 amount=wanted.amount,
                 supply=supply,
-                plan_hash=stored.plan.plan_hash,
+                plan_hash=plan_hash,
                 ended=ended,
             )
             outcome = await self.rows.handle(stream, command, actor=actor)
@@ -147,8 +149,12 @@ class Cooking:
                 return data
         raise Refused("another cook of this collection was started at the same time")
 
-    async def _is_over(self, cook_id: str) -> bool:
-        return (await self.cooks.load(stream_of(cook_id))).state.state in ENDED
+    async def _is_over(self, rows: Rows, plan_hash: str = "") -> bool:
+        """Whether the active cook has ended, or was reserved with another plan and never begun."""
+        state = (await self.cooks.load(stream_of(rows.active))).state.state
+        if state is State.IDLE and plan_hash:
+            return bool(rows.reserved[rows.active]["planHash"] != plan_hash)
+        return state in ENDED
 
     async def command(self, cook_id: str, command: CookCommand, *, actor: str) -> Outcome:
         """Carry out one command on a cook and bring its read models up to date."""
@@ -203,7 +209,7 @@ class Cooking:
         rows = (await self.rows.load(stream)).state
         if not rows.active or rows.active == cook_id:
             return
-        if not await self._is_over(rows.active):
+        if not await self._is_over(rows):
             raise Refused(f"cook {rows.active} of the same collection is active", active=rows.active)
         command = ActivateCook(key=f"activate:{self.new_id()}", cook_id=cook_id, ended=rows.active)
         await self.rows.handle(stream, command, actor=actor)
@@ -266,6 +272,11 @@ class Cooking:
         if not commits:
             raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
         return commits
+
+
+def newest(rows: Rows, plan_hash: str) -> Mapping[str, Any]:
+    """The latest reservation of rows of this plan."""
+    return next(r for r in reversed(rows.reserved.values()) if r["planHash"] == plan_hash)
 
 
 def check_pieces(collection: Collection, stored: StoredPlan, snapshot: Snapshot) -> None:
