@@ -1,6 +1,7 @@
 """What other processes do to a store in the tests: ``python sqlite_process.py <mode> <file> …``."""
 
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -20,9 +21,9 @@ async def opened(path: str | Path) -> SqliteStore:
     return store
 
 
-def say(*words: object) -> None:
-    """A line that is out when this returns, so that a kill after it finds it written."""
-    print(*words, flush=True)
+def say(word: str) -> None:
+    """A line in one write, so that a kill leaves it out or whole."""
+    os.write(sys.stdout.fileno(), f"{word}\n".encode())
 
 
 async def insert(store: SqliteStore, who: str, count: str) -> None:

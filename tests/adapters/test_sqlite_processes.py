@@ -32,7 +32,7 @@ def start():
             [sys.executable, str(SCRIPT), mode, str(path), *map(str, rest)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # a look at the first line keeps nothing back
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         started.append(process)
@@ -47,8 +47,8 @@ def start():
 def lines(process):
     """All it said, once it has ended well and without a word on stderr."""
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
-    return out.split()
+    assert (process.returncode, err) == (0, b"")
+    return out.decode().split()
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_lock(start, pa
             first = await asyncio.to_thread(process.stdout.readline)
             await asyncio.sleep(random.uniform(0.0, 0.15))
             process.send_signal(signal.SIGKILL)
-            acknowledged = [first.strip(), *process.communicate()[0].split("\n")[:-1]]
+            acknowledged = (first + process.communicate()[0]).decode().split("\n")[:-1]
             begun = time.monotonic()
             await store.commit([Insert("jobs", {"_id": f"after{turn}", "status": "x", "rank": 0})])
             assert time.monotonic() - begun < 2.0
@@ -109,7 +109,7 @@ def test_a_command_beside_a_saturating_writer_waits_for_a_group_or_two_at_most(s
 
     async def story():
         process = start("saturate", path, "s")
-        assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
+        assert await asyncio.to_thread(process.stdout.readline) == b"ready\n"
         store = await opened(path)
         raw = sqlite3.connect(path)
         before, waits = [], []
