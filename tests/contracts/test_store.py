@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import itertools
 from typing import Any
 
@@ -529,6 +530,66 @@ def test_find_is_a_filter_and_a_sort_of_all_documents(two, run, docs, where, ord
         except Invalid:
             return
         assert [bare(doc) for doc in found] == in_order([d for d in made if matches(d, where)], order)
+
+    run(story())
+
+
+changes = st.lists(
+    st.tuples(
+        st.integers(0, 4),
+        st.sampled_from(["put", "put expecting", "delete"])
+        | st.tuples(st.sampled_from(["a", "b", "state", "deep.c", "deep.d"]), scalars)
+        | st.tuples(
+            st.just("deep"), st.dictionaries(st.sampled_from("cd"), scalars) | st.none() | st.just(5)
+        ),
+        st.fixed_dictionaries({}, optional={"a": scalars, "b": scalars, "deep": st.just({"c": 1})}),
+    ),
+    max_size=12,
+)
+
+
+async def carry_out(store, name, kind, *, doc, model):
+    """One change of one document, in the store and in the model of what it should hold."""
+    if kind == "delete":
+        await store.commit([Delete("things", name)])
+        model.pop(name, None)
+    elif isinstance(kind, tuple):
+        path, value = kind
+        if await store.commit([Patch("things", name, {path: value})], atomic=False) == [None]:
+            *parents, last = path.split(".")
+            inner = model[name]
+            for part in parents:
+                inner = inner.setdefault(part, {})
+            inner[last] = copy.deepcopy(value)
+    else:
+        (known,) = await store.get("things", [name])
+        expected = known["_v"] if known and kind == "put expecting" else None
+        await store.commit([Put("things", {"_id": name, **doc}, expected=expected)])
+        model[name] = {"_id": name, **copy.deepcopy(doc)}
+
+
+@SHARED
+@given(changes=changes, wanted=scalars)
+def test_indexes_follow_every_kind_of_change(two, run, changes, wanted):
+    here, there = two
+
+    async def story():
+        model = {doc["_id"]: doc for doc in await refill(here, [{}] * 5)}
+        for n, kind, doc in changes:
+            await carry_out(here, f"n{n:02}", kind, doc=doc, model=model)
+        docs = list(model.values())
+        for where, order in (
+            ({}, ("_id",)),
+            ({}, ("a", "-b")),
+            ({}, ("-b", "a")),
+            ({}, ("deep.c",)),
+            ({"a": wanted}, ("-b",)),
+            ({"deep.c": wanted}, ("_id",)),
+            ({"b": wanted}, ("a",)),
+            ({"state": "on"}, ("a",)),
+        ):
+            found = [bare(doc) for doc in await there.find("things", where, order=order)]
+            assert found == in_order([d for d in docs if matches(d, where)], order), (where, order)
 
     run(story())
 
