@@ -27,7 +27,8 @@ def test_the_example_plans_and_keeps_what_it_says():
         if "images" in category:
             category["images"] = {"items": [{"name": "a"}, {"name": "b"}], "draw": "order"}
     plan = make_plan(parse_collection(doc))
-    kept = {**doc, "categories": [c for c in doc["categories"] if "options" in c]}
+    photos = {"name": "Photo", "options": [{"name": "a"}, {"name": "b"}]}
+    kept = {**doc, "categories": [*(c for c in doc["categories"] if "options" in c), photos]}
     kept["subCollections"] = [{"size": 44, **sub} for sub in doc["subCollections"]]
     assert oracle.faults(kept, plan) == []
     assert [s.names["Photo"] for s in plan.selections() if not s.one_of_one][:4] == ["a", "b", "a", "b"]
