@@ -8,6 +8,7 @@ import asyncio
 import functools
 import sqlite3
 import tempfile
+import time
 import urllib.parse
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,10 +26,11 @@ from cauldron.adapters.sqlite_writer import ClaimWork, CommitWork, Group, Reques
 from cauldron.domain.errors import Invalid, Unavailable
 from cauldron.ports.storage import Claim, Doc, Op, Table, Where
 
-INLINE_IDS = 16  # so few documents are read in the loop: 10 µs each, a thread costs 60
+INLINE = 16  # so few documents are read in the loop: 10 µs each, a thread costs 60 and more
 FEED_PAGE = 500
 MAX_WAITING = 4096  # callers in the inbox; more wait before it
 CHECKPOINT_BYTES = 16 * 1024 * 1024
+CHECKPOINT_EVERY_S = 0.1  # at most: while readers keep the log from starting over it stays long
 
 T = TypeVar("T")
 
@@ -41,6 +43,7 @@ class _Live:
     readers: Readers
     here: sqlite3.Connection  # reads in the loop itself
     checkpoint_turn: sqlite_file.Turnstile
+    log: sqlite_file.LogLength
 
 
 class SqliteStore:
@@ -64,6 +67,8 @@ class SqliteStore:
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._live: _Live | None = None
         self._checkpointing: asyncio.Future[None] | None = None
+        self._checkpoint_due = 0.0
+        self._waiting = 0  # watches that wait for their bell
 
     @classmethod
     def for_url(cls, url: str) -> "SqliteStore":
@@ -130,6 +135,7 @@ class SqliteStore:
             readers=Readers(self.path, threads=self._reader_count, loop=loop),
             here=here,
             checkpoint_turn=sqlite_file.Turnstile(self.path),
+            log=sqlite_file.LogLength(self.path),
         )
 
     def _opened(self) -> _Live:
@@ -147,7 +153,7 @@ class SqliteStore:
     async def get(self, table: str, ids: Sequence[str]) -> list[Doc | None]:
         """Documents by id, in the order asked for; None where there is none."""
         known = self._table(table)
-        if len(ids) > INLINE_IDS:
+        if len(ids) > INLINE:
             return await self._read(functools.partial(_get_many, table=known, ids=ids))
         try:
             return _get_few(self._opened().here, table=known, ids=ids)
@@ -171,6 +177,11 @@ class SqliteStore:
         if limit < 1:
             raise Invalid(f"limit must be 1 or more, not {limit}", path="limit")
         queries = sqlite_query.select(self._table(table), where, order, after=after)
+        if limit <= INLINE and len(queries) == 1:
+            try:
+                return read_pages(self._opened().here, queries=queries, limit=limit)
+            except sqlite3.Error:  # busy for a moment: not in the loop's time
+                pass
         return await self._read(functools.partial(read_pages, queries=queries, limit=limit))
 
     async def commit(self, ops: Sequence[Op], *, atomic: bool = True) -> list[Exception | None]:
@@ -217,7 +228,6 @@ class SqliteStore:
         else:
             watch = Watch(self, table, cursor=None)
         self._watches.add(watch)
-        self._opened().writer.watch(True)
         return watch
 
     def _cursor(self, table: TableSql, after: str | None) -> int:
@@ -238,6 +248,7 @@ class SqliteStore:
             await asyncio.to_thread(live.readers.stop)
             live.here.close()
             live.checkpoint_turn.close()
+            live.log.close()
             for watch in list(self._watches):
                 watch.end()
         if self._own is not None:
@@ -269,20 +280,30 @@ class SqliteStore:
             settle(request)
         for table in group.changed:
             self._ring(table)
-        long = group.changed and sqlite_file.wal_bytes(self.path) > CHECKPOINT_BYTES
-        if long and self._checkpointing is None and self._live is not None:
-            job = functools.partial(sqlite_file.checkpoint, turnstile=self._live.checkpoint_turn)
-            self._checkpointing = self._live.readers.run(job)
-            self._checkpointing.add_done_callback(self._checkpointed)
+        if group.changed and self._checkpointing is None and self._live is not None:
+            self._keep_short(self._live)
+
+    def _keep_short(self, live: _Live) -> None:
+        now = time.monotonic()
+        if now < self._checkpoint_due or not live.log.exceeds(CHECKPOINT_BYTES):
+            return
+        self._checkpoint_due = now + CHECKPOINT_EVERY_S
+        job = functools.partial(sqlite_file.checkpoint, turnstile=live.checkpoint_turn)
+        self._checkpointing = live.readers.run(job)
+        self._checkpointing.add_done_callback(self._checkpointed)
 
     def _checkpointed(self, done: "asyncio.Future[None]") -> None:
         self._checkpointing = None
-        done.exception()  # no room: the log stays longer, the next group tries again
+        done.exception()  # no room: the log stays longer, a later group tries again
+
+    def _wait(self, more: int) -> None:
+        """Note how many watches wait: commits of others are looked for only meanwhile."""
+        self._waiting += more
+        if self._live is not None:
+            self._live.writer.watch(self._waiting > 0)
 
     def _ring(self, table: str | None) -> None:
         """Tell those who follow ``table`` (None: any) that it may have changed."""
-        if not self._watches and self._live is not None:
-            self._live.writer.watch(False)
         for watch in list(self._watches):
             if table is None or watch.table == table:
                 watch.ring()
@@ -309,7 +330,7 @@ class Watch:
 
     async def __anext__(self) -> tuple[str, Doc | None]:
         while not self._page:
-            await self._bell.wait()
+            await self._hear()
             if self._ended:
                 raise StopAsyncIteration
             self._bell.clear()  # before reading, so that a later commit rings again
@@ -321,6 +342,15 @@ class Watch:
         position, doc = self._page.pop()
         self._cursor = position
         return str(position), doc
+
+    async def _hear(self) -> None:
+        if self._bell.is_set():
+            return
+        self._store._wait(+1)
+        try:
+            await self._bell.wait()
+        finally:
+            self._store._wait(-1)
 
     def ring(self) -> None:
         """Something may have changed."""

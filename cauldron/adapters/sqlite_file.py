@@ -172,12 +172,27 @@ def table_sizes(db: sqlite3.Connection, tables: Sequence[TableSql]) -> dict[str,
     return sizes
 
 
-def wal_bytes(path: Path) -> int:
-    """Size of the write-ahead log in bytes."""
-    try:
-        return os.stat(f"{path}-wal").st_size  # noqa: PTH116 - hot path
-    except FileNotFoundError:
-        return 0
+class LogLength:
+    """Whether the write-ahead log has grown past a size since it last started over.
+
+    Its file keeps its size when the log starts over, so frames are looked at: those
+    of this round bear the salts of the log's head (SQLite's WAL file format).
+    """
+
+    def __init__(self, database: Path) -> None:
+        """The log must be there: made by the first connection that reads, removed by the last that closes."""
+        self._log = os.open(f"{database}-wal", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def exceeds(self, size_bytes: int) -> bool:
+        """Two reads of a few bytes."""
+        head = os.pread(self._log, 24, 0)
+        frame = 24 + int.from_bytes(head[8:12], "big")
+        place = 32 + size_bytes // frame * frame
+        return len(head) == 24 and os.pread(self._log, 8, place + 8) == head[16:24]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._log)
 
 
 def checkpoint(db: sqlite3.Connection, turnstile: Turnstile) -> None:

@@ -202,9 +202,9 @@ class Writer:
 
     def watch(self, watched: bool) -> None:
         """Start or stop looking for commits of others."""
-        if watched != self._watched:
-            self._watched = watched
-            self._inbox.put(_Wake())
+        if watched and not self._watched:
+            self._inbox.put(_Wake())  # looks at once: there may be commits since it looked last
+        self._watched = watched
 
     def stop(self, future: asyncio.Future[Any]) -> None:
         """Finish what was queued, close, then settle ``future``."""
@@ -254,6 +254,8 @@ class Writer:
 
     def _serve(self, group: Group) -> None:
         try:
+            if self._finds_nothing(group):
+                return
             with self.turnstile.entered():
                 self._transact(group)
         except Exception as exc:  # every caller must hear of it; the thread must go on
@@ -264,6 +266,18 @@ class Writer:
                 return
             for request in group.requests:
                 request.outcome = failure
+
+    def _finds_nothing(self, group: Group) -> bool:
+        """Whether the group only claims and there is nothing to claim: then nobody's turn is taken."""
+        for request in group.requests:
+            work = request.work
+            if not isinstance(work, ClaimWork):
+                return False
+            if self._db.execute(work.choose, (*work.choose_params, 1)).fetchall():
+                return False
+        for request in group.requests:
+            request.outcome = []
+        return True
 
     def _serve_singly(self, group: Group) -> None:
         for request in group.requests:
