@@ -152,7 +152,8 @@ class Casting:
                     log.exception("casts not folded: trying again")
                     await asyncio.sleep(5)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), 1.0)
+                    async with asyncio.timeout(1.0):  # wait_for may swallow a cancellation
+                        await self._wake.wait()
         finally:
             for task in beside:
                 task.cancel()

@@ -83,7 +83,8 @@ class Owner:
                 self._wake.clear()
                 if not await self._round():
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), 0.5)
+                        async with asyncio.timeout(0.5):  # wait_for may swallow a cancellation
+                            await self._wake.wait()
         finally:
             for ring in rings:
                 ring.cancel()

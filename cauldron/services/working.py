@@ -132,8 +132,9 @@ class Worker:
             self._wake.clear()
             claimed = await self._claim_some() if self._free() > 0 else 0
             if claimed == 0:
-                try:
-                    await asyncio.wait_for(self._wake.wait(), self.options.idle_poll_s)
+                try:  # not wait_for: it may swallow a cancellation
+                    async with asyncio.timeout(self.options.idle_poll_s):
+                        await self._wake.wait()
                 except TimeoutError:
                     self._quiet.clear()  # in case a bell was missed
 

@@ -510,3 +510,20 @@ def test_many_small_commits_and_few_large_ones_stay_below_a_megabyte(run, tmp_pa
             assert 7 <= len(commits) <= 12
 
     run(story())
+
+
+@pytest.mark.parametrize("ticks", range(5))
+def test_it_ends_when_it_is_told_to_whatever_rings_at_that_moment(run, tmp_path, ticks):
+    async def story():
+        async with kitchen(tmp_path) as k:
+            for part in (k.owner(), k.worker(Scripted())):
+                task = asyncio.create_task(part.run())
+                await asyncio.sleep(0.1)
+                part._wake.set()
+                for _ in range(ticks):
+                    await asyncio.sleep(0)
+                task.cancel()
+                done, _ = await asyncio.wait([task], timeout=3)
+                assert done
+
+    run(story())
