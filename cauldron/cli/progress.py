@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Group
 from rich.live import Live
 from rich.progress import Progress
 from rich.progress_bar import ProgressBar
@@ -85,7 +84,7 @@ def settled(status: Status) -> int:
     return int(status["targetSupply"]) - int(status["queued"]) - int(status["running"])
 
 
-def panel(status: Status) -> Group:
+def panel(status: Status) -> Table:
     """The live display, at most 80 columns wide."""
     done, total = settled(status), status["targetSupply"]
     head = Text.assemble(
@@ -95,7 +94,10 @@ def panel(status: Status) -> Group:
         (f" of {total:,} pieces", "bright_black"),
     )
     bar = ProgressBar(total=max(1, total), completed=done, width=76, complete_style="dark_orange")
-    return Group(head, bar, _figures(status), *_reason(status))
+    rows = Table.grid()
+    for part in (head, bar, _figures(status), *_reason(status)):
+        rows.add_row(part)
+    return rows
 
 
 def _figures(status: Status) -> Table:
