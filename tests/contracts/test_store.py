@@ -751,6 +751,26 @@ def test_a_feed_goes_on_over_page_bounds(two, run):
     run(story())
 
 
+def test_a_commit_while_the_feed_is_being_read_is_not_missed(two, run):
+    """300 documents of 4 kB take milliseconds to read; one more arrives in the midst of it."""
+    here, _ = two
+
+    async def story():
+        watch = here.watch("log")
+        for turn in range(8):
+            names = [f"{turn}:{n:03}" for n in range(301)]
+            docs = [
+                {"_id": name, "stream": f"t{turn}", "seq": n, "cmds": [], "pad": "x" * 4000}
+                for n, name in enumerate(names)
+            ]
+            reading = asyncio.create_task(taken(watch, 301))
+            await here.commit([Insert("log", doc) for doc in docs[:-1]])
+            await here.commit([Insert("log", docs[-1])])
+            assert [doc["_id"] for _, doc in await reading] == names
+
+    run(story())
+
+
 def test_a_refused_insert_is_never_shown(two, run):
     here, there = two
 
