@@ -84,11 +84,17 @@ class JobStore:
 
         An id that is missing from the answer had passed to another holder.
         """
+        return await self.settle_each([(job, lease, result) for job, result in results.items()], now=now)
+
+    async def settle_each(
+        self, ends: Sequence[tuple[str, Lease, Mapping[str, Any]]], *, now: int
+    ) -> list[str]:
+        """The same for ``(job id, lease it is held under, result)``, in one write."""
         ops = [
             self._fenced(job, lease, {"status": "settled", "result": result, "updatedAt": now})
-            for job, result in results.items()
+            for job, lease, result in ends
         ]
-        return _done(list(results), await self.store.commit(ops, atomic=False))
+        return _done([job for job, _, _ in ends], await self.store.commit(ops, atomic=False))
 
     async def postpone(
         self, job: Doc, *, lease: Lease, until: int, changes: Mapping[str, Any], now: int

@@ -1,7 +1,8 @@
 """The worker: claims jobs under a lease, runs them, settles them in batches.
 
-A worker writes only the jobs it holds. It beats once per lease third; when it
-dies its jobs go back to the queue, and what it reports too late is refused.
+Each round settles what has ended and claims for what is free, in one write. A worker
+writes only the jobs it holds. It beats once per lease third; when it dies its jobs go
+back to the queue, and what it reports too late is refused.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ BACKOFF_MOST_MS = 60_000
 MAX_BLOCKED = 5  # tries without room for the output, before the cook is paused
 MOST_UNSETTLED = 4  # results waiting to be settled, per slot, before no more is claimed
 KEPT_STEPS = 20  # of earlier attempts
+QUIET_S = 0.05  # before a busy worker looks again into a queue that was empty
 
 
 class Executor(Protocol):
@@ -81,10 +83,9 @@ class Worker:
     counters: Counters = field(default_factory=Counters)
     _running: dict[_Held, asyncio.Task[None]] = field(default_factory=dict)
     _finished: list[_Ended] = field(default_factory=list)
-    _ending: bool = False  # results are being written
-    _quiet: set[str] = field(default_factory=set)  # tables of queues found empty, until they ring
+    _quiet: dict[str, float] = field(default_factory=dict)  # queue found empty -> when to look again (s)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _settle: asyncio.Event = field(default_factory=asyncio.Event)
+    _hungry: asyncio.Event = field(default_factory=asyncio.Event)  # slots are free, queues were empty
     _draining: bool = False
     _turn: int = 0
 
@@ -97,7 +98,7 @@ class Worker:
         self.session = self.new_id()
         await self._beat()
         rings = [self._ring(queue) for queue in self.queues]
-        parts = [asyncio.create_task(part) for part in (self._heartbeat(), self._settling(), *rings)]
+        parts = [asyncio.create_task(part) for part in (self._heartbeat(), *rings)]
         working = asyncio.create_task(self._work())
         try:
             await asyncio.wait([working, *parts], return_when=asyncio.FIRST_COMPLETED)
@@ -113,9 +114,30 @@ class Worker:
                 await self._leave()
 
     async def _work(self) -> None:
-        await self._claiming()
-        while self._running or self._finished or self._ending:
-            await asyncio.sleep(0.01)
+        while not self._draining or self._running or self._finished:
+            self._wake.clear()
+            if not await self._round() and not self._finished:
+                await self._rest()
+
+    async def _round(self) -> int:
+        """Settle and claim, side by side so that the store writes both at once; returns the jobs claimed."""
+        batch, self._finished = self._finished, []
+        if not batch:
+            return await self._claim_some()
+        claimed, _ = await asyncio.gather(self._claim_some(), self._end_all(batch))
+        return claimed
+
+    async def _rest(self) -> None:
+        """Wait until a job ends, a bell rings or it is time to look again."""
+        if self._free() > 0:
+            self._hungry.set()
+        try:
+            async with asyncio.timeout(self.options.idle_poll_s):
+                await self._wake.wait()
+        except TimeoutError:
+            self._quiet.clear()  # in case a bell was missed
+        finally:
+            self._hungry.clear()
 
     def drain(self) -> None:
         """Claim nothing more; finish what is held."""
@@ -127,17 +149,6 @@ class Worker:
         """Ids of the jobs being run."""
         return [held.job["_id"] for held in self._running]
 
-    async def _claiming(self) -> None:
-        while not self._draining:
-            self._wake.clear()
-            claimed = await self._claim_some() if self._free() > 0 else 0
-            if claimed == 0:
-                try:  # not wait_for: it may swallow a cancellation
-                    async with asyncio.timeout(self.options.idle_poll_s):
-                        await self._wake.wait()
-                except TimeoutError:
-                    self._quiet.clear()  # in case a bell was missed
-
     def _free(self) -> int:
         """Jobs to take now: none while results pile up that the store does not take."""
         room = self.options.slots + self.options.prefetch
@@ -145,20 +156,22 @@ class Worker:
 
     async def _claim_some(self) -> int:
         claimed = 0
+        if self._free() <= 0:
+            return 0  # no turn is used up by it
         for queue in self._turns():
             free = self._free()
-            if free <= 0:
+            if free <= 0 or self._draining:
                 break
-            self._quiet.add(queue.table)  # a bell that rings from here on is heard
+            self._quiet[queue.table] = _now_s() + QUIET_S  # a bell that rings from here on is heard
             lease = Lease(id=self.new_id(), worker=self.session)
             try:
                 jobs = await queue.claim(lease, limit=free, now=self.clock())
             except Unavailable:
-                self._quiet.discard(queue.table)
+                self._quiet.pop(queue.table, None)
                 await self._no_room("claim")
                 return 0
             if len(jobs) == free:
-                self._quiet.discard(queue.table)
+                self._quiet.pop(queue.table, None)
             for job in jobs:
                 held = _Held(queue, job, lease)
                 self._running[held] = asyncio.create_task(self._run_one(held))
@@ -169,7 +182,8 @@ class Worker:
         """Queues that may have something, each in front as often as the others."""
         self._turn = (self._turn + 1) % len(self.queues)
         order = [*self.queues[self._turn :], *self.queues[: self._turn]]
-        return [queue for queue in order if queue.table not in self._quiet]
+        now = _now_s()
+        return [queue for queue in order if self._quiet.get(queue.table, now) <= now]
 
     async def _run_one(self, held: _Held) -> None:
         try:
@@ -179,25 +193,18 @@ class Worker:
             result = _broken(f"{type(crash).__name__}: {crash}")
         self._finished.append((held, result))
         self._running.pop(held, None)
-        self._settle.set()
         self._wake.set()
 
-    async def _settling(self) -> None:
-        while True:
-            await self._settle.wait()
-            self._settle.clear()
-            batch, self._finished, self._ending = self._finished, [], True
-            try:
-                await self._end(batch)
-            except Unavailable:
-                self._finished = batch + self._finished
-                await self._no_room("settle")
-                self._settle.set()
-            except Exception:  # a result that cannot be stored must not take its neighbours along
-                log.exception("settling one by one", jobs=len(batch))
-                for ended in batch:
-                    await self._end_alone(ended)
-            self._ending = False
+    async def _end_all(self, batch: list[_Ended]) -> None:
+        try:
+            await self._end(batch)
+        except Unavailable:
+            self._finished = batch + self._finished
+            await self._no_room("settle")
+        except Exception:  # a result that cannot be stored must not take its neighbours along
+            log.exception("settling one by one", jobs=len(batch))
+            for ended in batch:
+                await self._end_alone(ended)
 
     async def _end_alone(self, ended: _Ended) -> None:
         held, result = ended
@@ -205,25 +212,24 @@ class Worker:
             await self._end([ended])
         except Unavailable:
             self._finished.append(ended)
-            self._settle.set()
         except Exception as crash:
             await self._end([(held, _broken(f"its result cannot be stored: {crash}"))])
             log.exception("result cannot be stored", job=held.job["_id"], status=result.get("status"))
 
-    async def _end(self, batch: Sequence[tuple[_Held, Mapping[str, Any]]]) -> None:
+    async def _end(self, batch: Sequence[_Ended]) -> None:
         now = self.clock()
-        groups: dict[tuple[int, str], tuple[_Held, dict[str, Mapping[str, Any]]]] = {}
+        ends: dict[JobStore, list[_Ended]] = {}
         for held, result in batch:
             if _may_retry(held.job, result):
                 await self._retry(held, result, now)
-                continue
-            key = (id(held.queue), held.lease.id)
-            groups.setdefault(key, (held, {}))[1][held.job["_id"]] = result
-        for held, results in groups.values():
-            settled = await held.queue.settle(results, lease=held.lease, now=now)
-            failed = sum(results[job]["status"] != "success" for job in settled)
-            self.counters.failed += failed
-            self.counters.done += len(settled) - failed
+            else:
+                ends.setdefault(held.queue, []).append((held, result))
+        for queue, ended in ends.items():
+            results = [(held.job["_id"], held.lease, result) for held, result in ended]
+            settled = set(await queue.settle_each(results, now=now))
+            done = sum(job in settled and result["status"] == "success" for job, _, result in results)
+            self.counters.done += done
+            self.counters.failed += len(settled) - done
             self.counters.lost += len(results) - len(settled)
 
     async def _retry(self, held: _Held, result: Mapping[str, Any], now: int) -> None:
@@ -274,13 +280,18 @@ class Worker:
 
     async def _ring(self, queue: JobStore) -> None:
         async for _ in self.store.watch(queue.table):
-            self._quiet.discard(queue.table)
+            self._quiet.pop(queue.table, None)
             self._wake.set()
+            await self._hungry.wait()  # a busy worker looks by itself when a slot is free
         await asyncio.Event().wait()  # the store has closed: no more bells, and nothing broke
 
     async def _no_room(self, doing: str) -> None:
         log.error("the store does not take writes: trying again", doing=doing)
         await asyncio.sleep(1.0)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _may_retry(job: Doc, result: Mapping[str, Any]) -> bool:

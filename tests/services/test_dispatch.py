@@ -14,6 +14,7 @@ from cauldron.domain.errors import (
     StaleVersion,
     StorageFull,
 )
+from cauldron.ports.storage import Delete
 from cauldron.services.projecting import stream_of
 from tests.domain.cook_samples import PAUSE, RESUME, STOP, after, made, refill, review, snapshot, start
 from tests.kitchen import kitchen
@@ -267,6 +268,7 @@ def test_a_command_whose_caller_went_away_leaves_the_state_true(run, tmp_path):
                 await asyncio.sleep(0.0005 * (low % 7))
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+                await k.store.commit([Delete("leases", "nobody")])  # after what was under way
                 mine = snapshot((await k.load()).state)
                 async with kitchen(tmp_path) as fresh:
                     assert snapshot((await fresh.load()).state) == mine
