@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cauldron import __version__
+from cauldron.adapters.backup import Summary
 from cauldron.adapters.backup import backup as write_backup
 from cauldron.adapters.backup import restore as read_backup
 from cauldron.bootstrap import Studio
@@ -114,8 +115,8 @@ def restore(
     emit({"home": str(settings.home), **_plain(done)}, as_json=as_json)
 
 
-def _plain(result: Any) -> dict[str, Any]:
-    return {name: getattr(result, name) for name in getattr(result, "__slots__", ())}
+def _plain(result: Summary) -> dict[str, Any]:
+    return {"files": result.files, "sizeBytes": result.size_bytes}
 
 
 def _tell(done: int, total: int) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from cauldron.bootstrap import Studio
 from cauldron.cli.output import command, emit, talk
@@ -164,13 +164,11 @@ def listing(as_json: AsJson = False) -> None:
         if not cooks:
             talk.print("no cooks yet: cauldron cook start collection.yaml --wait")
             return
-        table = Table(
-            Column("cook", no_wrap=True), "state", "pieces", "approved", "failed", "started", box=None
-        )
+        table = Table("cook", "state", "pieces", "approved", "failed", "started", box=None)
         for doc in cooks:
             state = f"[{COLOURS.get(doc['state'], 'white')}]{doc['state']}[/]"
             made = f"{settled(doc | {'running': 0}):,}/{doc['targetSupply']:,}"
-            row = (doc["cookId"], state, made, f"{doc['approved']:,}", str(doc["failed"]))
+            row = (doc["cookId"][:16], state, made, f"{doc['approved']:,}", str(doc["failed"]))
             table.add_row(*row, doc["startedAt"][5:16].replace("T", " "))
         Console(highlight=False).print(table)
 
