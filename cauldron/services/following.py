@@ -1,6 +1,7 @@
 """A follower of an events table: every commit at least once, by one process at a time."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -62,6 +63,8 @@ class Follower:
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+            with contextlib.suppress(CauldronError):
+                await self.leases.release(self._lease)
         if not following.cancelled() and (failure := following.exception()) is not None:
             raise failure
 
