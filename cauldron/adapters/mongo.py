@@ -311,8 +311,8 @@ async def _in_transaction(link: Link, writes: Sequence[Write], session: AsyncCli
             raise writes[error["index"]].failed(error) from exc
         return
     for write in writes:
-        done = await collection.delete_one(write.filter, session=session)
-        missed = done.deleted_count == 0 and write.change
+        done = await collection.delete_one(write.change, session=session)
+        missed = done.deleted_count == 0 and write.guard
         if missed and await collection.find_one({"_id": write.id}, {"_id": 1}, session=session):
             raise write.failed({"code": 0})
 

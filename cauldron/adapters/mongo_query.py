@@ -23,7 +23,7 @@ LOWEST = float("-inf")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _COMPARISONS = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "!=": "$ne"}
 
-Clause = tuple[str, Any]  # stored path and operators, or $or and alternatives
+Clause = tuple[str, Doc]  # stored path, operators
 Rank = tuple[bool, int, int, int]  # serves at all; terms settled by equality; order; a range
 
 
@@ -66,6 +66,27 @@ def _compared(path: str, wanted: Compare) -> Doc:
     return {_COMPARISONS[wanted.op]: value}
 
 
+def expressions(path: str, wanted: Any) -> list[Doc]:
+    """One term of a guard, as expressions that are true or false. Raises Invalid."""
+    return [_expression(path, operators) for operators in _operators(path, wanted)]
+
+
+def _expression(path: str, operators: Doc) -> Doc:
+    ((operator, value),) = operators.items()
+    found = f"${stored_path(path)}"
+    if operator in ("$eq", "$ne") and value is not None:
+        return {operator: [found, {"$literal": value}]}
+    if operator in ("$eq", "$ne", "$in"):  # what is absent is null
+        return {operator: [{"$ifNull": [found, None]}, {"$literal": value}]}
+    return {"$and": [{operator: [found, {"$literal": value}]}, _same_type(found, value)]}
+
+
+def _same_type(found: str, value: Any) -> Doc:
+    if isinstance(value, bool | str):
+        return {"$eq": [{"$type": found}, "bool" if isinstance(value, bool) else "string"]}
+    return {"$isNumber": found}
+
+
 def _elements(path: str, wanted: Any) -> list[Clause]:
     """A term over the elements of an array. Raises Invalid."""
     if isinstance(wanted, list) or (isinstance(wanted, Compare) and wanted.op == "!="):
@@ -79,7 +100,7 @@ def conditions(terms: Sequence[Clause]) -> Doc:
     rest: list[Doc] = []
     for path, operators in terms:
         there = merged.get(path, {})
-        if path == "$or" or there.keys() & operators.keys():
+        if there.keys() & operators.keys():
             rest.append({path: operators})
         else:
             merged[path] = {**there, **operators}

@@ -1,8 +1,9 @@
 """Operations as MongoDB statements: one document, one statement, no transaction.
 
-A statement whose guard fails is made to fail aloud: it would insert (upsert), and
-what it would insert is not allowed, so that the answer names it. Every write leaves
-a random token, by which a try whose answer was lost is recognised afterwards.
+An update finds its document by id alone, the cheapest way there is, and checks its
+guard while it computes the change: a guard that fails makes the statement fail, so
+that the answer names it; so does an absent document, which it would insert (upsert).
+Every write leaves a random token, by which a try whose answer was lost is recognised.
 """
 
 import random
@@ -23,16 +24,15 @@ from cauldron.adapters.mongo_documents import (
     stored_path,
 )
 from cauldron.adapters.mongo_link import DUPLICATE
-from cauldron.adapters.mongo_query import NO_ARRAY, Clause, MongoTable, clauses, conditions
+from cauldron.adapters.mongo_query import MongoTable, clauses, conditions, expressions
 from cauldron.domain.errors import CauldronError, Duplicate, Invalid, StaleVersion
 from cauldron.ports.storage import Doc, Insert, Op, Patch, Put
 
 Statement = InsertOne[Doc] | UpdateOne
 
-ABSENT = {"$eq": [{"$type": "$_t"}, "missing"]}  # every stored document has a token
+EXISTS = {"$gt": ["$_v", 0]}
 POISON = {"$add": ["$_id", 1]}  # no sum of a text and a number: the statement fails, named
-# What poison answers, and a guard that no insert can satisfy.
-GUARD_FAILED = frozenset({14, 16554, 54, 55})
+GUARD_FAILED = frozenset({14, 16554})  # what poison answers, by version of the server
 NOW = Timestamp(0, 0)  # the server puts its own time here
 
 
@@ -42,10 +42,10 @@ class Write:
 
     table: str
     id: str
-    token: int
+    token: int = 0
     kind: str  # "insert", "update" or "delete": what one command may hold
-    filter: Doc
-    change: Any
+    guard: Sequence[Doc] = ()  # expressions of an update
+    change: Any = None  # a document to insert, the stage of an update, the filter of a delete
     on_duplicate_id: type[CauldronError] = Duplicate
     size_bytes: int = 0
 
@@ -53,8 +53,8 @@ class Write:
         """The statement; when an earlier try may have succeeded, not to take effect twice."""
         if self.kind == "insert":
             return InsertOne(self.change)
-        only = {**self.filter, "_t": {"$ne": self.token}} if doubted else self.filter
-        return UpdateOne(only, self.change, upsert=True)
+        guard = [*self.guard, {"$ne": ["$_t", self.token]}] if doubted else self.guard
+        return UpdateOne({"_id": self.id}, [self.change(guard)], upsert=True)
 
     def failed(self, error: Doc) -> CauldronError:
         """The outcome that a statement's error means."""
@@ -85,7 +85,7 @@ def prepare(table: MongoTable, op: Op) -> Write:
         return _patch(table, op)
     guard = [clause for path, wanted in op.guard.items() for clause in clauses(path, wanted)]
     only = conditions([("_id", {"$eq": id_of(op.id, table.name)}), *guard])
-    return Write(table=table.name, id=op.id, token=0, kind="delete", filter=only, change=bool(guard))
+    return Write(table=table.name, id=op.id, kind="delete", guard=[only] if guard else [], change=only)
 
 
 def _token() -> int:
@@ -121,7 +121,6 @@ def _insert(table: MongoTable, doc: Doc, *, on_duplicate_id: type[CauldronError]
         id=name,
         token=token,
         kind="insert",
-        filter={"_id": name},
         change=stored,
         on_duplicate_id=on_duplicate_id,
         size_bytes=checked.size_bytes,
@@ -134,40 +133,44 @@ def _put(table: MongoTable, op: Put) -> Write:
     name, stored, checked = _document(table, op.doc)
     token = _token()
     stored["_t"] = token
+    version: Any
     if op.expected is None:
-        only: Doc = {"_id": name}
-        version: Doc = {"_v": {"$add": [{"$ifNull": ["$_v", 0]}, 1]}}
-        body: Doc = {"$mergeObjects": [{"$literal": stored}, version]}
+        guard, version = [], {"$add": [{"$ifNull": ["$_v", 0]}, 1]}
     else:
         expected = scalar(op.expected, where="expected")
-        only = {"_id": name, "_v": expected}
-        stored["_v"] = expected + 1
-        body = {"$cond": [ABSENT, POISON, {"$literal": stored}]}
+        guard, version = [{"$eq": ["$_v", expected]}], expected + 1
+    body = {"$mergeObjects": [{"$literal": stored}, {"_v": version}]}
     return Write(
         table=table.name,
         id=name,
         token=token,
         kind="update",
-        filter=only,
-        change=[{"$replaceWith": body}],
+        guard=guard,
+        change=lambda guard: {"$replaceWith": _unless(guard, body)},
         size_bytes=checked.size_bytes,
     )
+
+
+def _unless(guard: Sequence[Doc], value: Any) -> Any:
+    """``value`` where every guard holds, else a failure."""
+    return {"$cond": [{"$and": list(guard)}, value, POISON]} if guard else value
 
 
 def _patch(table: MongoTable, op: Patch) -> Write:
     name = id_of(op.id, table.name)
     fields, size_bytes = changes(table, op.set)
     token = _token()
-    guard = [clause for path, wanted in op.guard.items() for clause in clauses(path, wanted)]
-    guard += [clause for path in op.set for clause in reachable(path)]
-    version = {"$cond": [ABSENT, POISON, {"$add": ["$_v", 1]}]}
+    guard = [EXISTS]
+    guard += [term for path, wanted in op.guard.items() for term in expressions(path, wanted)]
+    guard += [term for path in op.set for term in _reachable(path)]
+    grown = {"$add": ["$_v", 1]}
     return Write(
         table=table.name,
         id=name,
         token=token,
         kind="update",
-        filter=conditions([("_id", {"$eq": name}), *guard]),
-        change=[{"$set": {**fields, "_t": token, "_v": version}}],
+        guard=guard,
+        change=lambda guard: {"$set": {**fields, "_t": token, "_v": _unless(guard, grown)}},
         size_bytes=size_bytes,
     )
 
@@ -203,12 +206,11 @@ def _settable(table: MongoTable, path: str) -> str:
     return stored_path(path)
 
 
-def reachable(path: str) -> list[Clause]:
+def _reachable(path: str) -> list[Doc]:
     """Terms that hold when a nested path can be set: what is above it is an object or absent."""
     stored = stored_path(path)
     parents = [stored[:at] for at in range(len(stored)) if stored[at] == "."]
-    objects = {"$type": "object", **NO_ARRAY}
-    return [("$or", [{parent: {"$exists": False}}, {parent: objects}]) for parent in parents]
+    return [{"$in": [{"$type": f"${parent}"}, ["missing", "object"]]} for parent in parents]
 
 
 def runs(writes: Sequence[Write]) -> list[list[list[Write]]]:

@@ -173,17 +173,17 @@ async def _echoes(link: Link, table: str, writes: Sequence[Write], failed: Mappi
 
 async def run_deletes(link: Link, table: str, writes: Sequence[Write]) -> list[Outcome]:
     """Remove documents, together where no guard is in the way; one outcome each."""
-    free = [write.id for write in writes if not write.change]
+    free = [write.id for write in writes if not write.guard]
     if free:
         await link.steadily(lambda: link.db[table].delete_many({"_id": {"$in": free}}))
     outcomes: list[Outcome] = []
     for write in writes:
-        outcomes.append(await _delete_guarded(link, table, write) if write.change else None)
+        outcomes.append(await _delete_guarded(link, table, write) if write.guard else None)
     return outcomes
 
 
 async def _delete_guarded(link: Link, table: str, write: Write) -> Outcome:
-    done = await link.steadily(lambda: link.db[table].delete_one(write.filter))
+    done = await link.steadily(lambda: link.db[table].delete_one(write.change))
     if done.deleted_count:
         return None
     there = await link.steadily(lambda: link.db[table].find_one({"_id": write.id}, {"_id": 1}))
