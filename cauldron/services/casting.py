@@ -150,7 +150,7 @@ class Casting:
                     await asyncio.sleep(0.5)
                 except Exception:
                     log.exception("casts not folded: trying again")
-                    await asyncio.sleep(5)
+                    await asyncio.sleep(1)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1.0):  # wait_for may swallow a cancellation
                         await self._wake.wait()

@@ -29,7 +29,6 @@ from cauldron.services.recipes import Recipe, Recipes
 log = structlog.get_logger("cauldron.execution")
 KEPT_RESULTS = 2_000
 TRANSIENT = ("unavailable", "storage_full")  # errors that pass by themselves
-GRACE_S = 5.0  # beyond a tool's time-out, before a runner that has not answered is given up
 OWN_CLOCK = frozenset({"local"})  # adapters that count the time-out from the start of the work
 Steps = list[StepRecord]
 
@@ -43,6 +42,7 @@ class ExecutionClient:
     runners: Mapping[str, ToolRunner]  # adapter name -> runner
     blobs: BlobStore
     clock: Clock
+    grace_s: float = 5.0  # beyond a tool's time-out, before a runner that has not answered is given up
     _results: OrderedDict[str, Mapping[str, Any]] = field(default_factory=OrderedDict)
 
     async def run(self, job: Doc) -> Mapping[str, Any]:
@@ -115,7 +115,8 @@ class ExecutionClient:
             return ToolResult(status="failed", error_code="tool_unavailable", error=message)
         call = ToolCall(tool=tool, inputs=inputs, key=key)
         try:
-            async with asyncio.timeout(None if tool.adapter in OWN_CLOCK else tool.timeout_s + GRACE_S):
+            limit_s = None if tool.adapter in OWN_CLOCK else tool.timeout_s + self.grace_s
+            async with asyncio.timeout(limit_s):
                 result = await runner.submit(call)
         except TimeoutError:
             message = f"no answer within {tool.timeout_s:g} s"
