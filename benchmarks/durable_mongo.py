@@ -39,7 +39,7 @@ from cauldron.services.projecting import Projector, stream_of
 from cauldron.services.working import Worker, WorkerOptions
 from tests.mongod import ReplicaSet, database, single
 
-BLOB = {"media": "sha256:" + "0" * 64, "mime": "image/png", "sizeBytes": 1}
+BLOB = {"media": "sha256:" + "5e" * 32, "mime": "image/png", "sizeBytes": 1}
 TARGETS = {"2x32": 3000.0, "4x1": 300.0}
 PACED, PACED_S = 200, 0.04
 

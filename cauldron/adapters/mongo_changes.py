@@ -21,8 +21,8 @@ from cauldron.ports.storage import Doc
 
 AWAIT_MS = 1000  # how long the server holds an answer back while nothing happens
 OVERDUE_S = 3.0
-BELL_BATCH = 256  # more in one go, and the bell is behind: it jumps
-BELL_PAUSE_S = 0.01
+BELL_BATCH = 16  # so many within one pause, and reading them all would cost more than it tells: it jumps
+BELL_PAUSE_S = 0.02  # between two rings
 REOPEN_S = 0.2
 CHANGES = {"$in": ["insert", "update", "replace", "delete"]}
 

@@ -16,7 +16,9 @@ from functools import lru_cache
 from typing import Any
 
 import bson
+import orjson
 from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 
 from cauldron.domain.errors import Invalid
@@ -24,9 +26,9 @@ from cauldron.ports.storage import Doc
 
 MAX_DOC_BYTES = 16 * 1024 * 1024 - 1024  # MongoDB's bound, less room for our fields
 MAX_DEPTH = 170  # MongoDB's is 180
-SURELY_SMALL = 1024 * 1024
 OWN = ("_t", "_ts", "_e")
 
+_ENCODE = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _BAD_IN_SEGMENT = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
 _TO_ESCAPE = re.compile(r"%(?=00|24|25|5F)|\x00|\A\$")
 _ESCAPED = re.compile(r"%(00|24|25|5F)")
@@ -98,12 +100,11 @@ def _number(value: Any, where: str) -> Any:
 
 @dataclass(slots=True)
 class Checked:
-    """What one pass over a value found: it holds escaped keys or NULs; a lower bound of its size."""
+    """One pass over a value in Python: what it found."""
 
     where: str
     escaped: bool = False
     nul: bool = False
-    size_bytes: int = 0
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """The value as it is stored. Raises Invalid for what is not JSON."""
@@ -123,7 +124,6 @@ class Checked:
         return self._other(value)
 
     def _str(self, value: str) -> str:
-        self.size_bytes += len(value)
         if "\0" in value:
             self.nul = True
         return value if value.isascii() else _text(value, self.where)
@@ -147,16 +147,66 @@ class Checked:
             made[key] = self.value(item, depth + 1)
         return made
 
-    def check_size(self, stored: Any) -> None:
-        """Raises Invalid when the stored form is over what MongoDB keeps in one document."""
-        if self.size_bytes < SURELY_SMALL:
-            return
-        try:
-            size_bytes = len(bson.encode({"v": stored}))
-        except (BSONError, OverflowError) as exc:
-            raise Invalid(f"{self.where}: {exc}", path=self.where) from exc
-        if size_bytes > MAX_DOC_BYTES:
-            raise Invalid(f"{self.where}: {size_bytes} bytes, at most {MAX_DOC_BYTES}", path=self.where)
+
+def _is_plain(value: Any, where: str) -> bool:
+    """Is it JSON without anything to escape, refuse or look into? Raises Invalid when no JSON at all."""
+    try:
+        data = orjson.dumps(value, option=_ENCODE)
+    except (orjson.JSONEncodeError, RecursionError) as exc:
+        raise Invalid(f"{where}: {exc}", path=where) from exc
+    if b'"$' in data or b"%" in data or b"\\u0000" in data:
+        return False
+    if b"null" in data and _nulls(value) != data.count(b"null"):
+        return False  # NaN is written so too
+    return data.count(b"{") + data.count(b"[") < MAX_DEPTH
+
+
+def _nulls(value: Any) -> int:
+    """Nulls in plain sight."""
+    return list(value.values()).count(None) if isinstance(value, dict) else 0
+
+
+def _raw(value: Any, where: str) -> RawBSONDocument:
+    """A mapping, encoded. Raises Invalid."""
+    try:
+        data = bson.encode(value)
+    except (BSONError, OverflowError) as exc:
+        raise Invalid(f"{where}: {exc}", path=where) from exc
+    if len(data) > MAX_DOC_BYTES:
+        raise Invalid(f"{where}: {len(data)} bytes, at most {MAX_DOC_BYTES}", path=where)
+    return RawBSONDocument(data)
+
+
+def stored_document(doc: Doc, *, where: str, own: Doc) -> tuple[RawBSONDocument, bool]:
+    """A document as it is stored, ``own`` fields at its end; and whether some text in it holds NUL.
+
+    Plain JSON, which is nearly everything, is checked and encoded by two passes in
+    C; only what has something special takes the long way.
+
+    Raises:
+        Invalid: it is not JSON, nested too deep, or over what MongoDB keeps in one document.
+    """
+    if "_v" in doc:
+        doc = {key: value for key, value in doc.items() if key != "_v"}
+    if doc.keys().isdisjoint(OWN) and _is_plain(doc, where):
+        return _raw({**doc, **own}, where), False
+    checked = Checked(where)
+    stored = checked.mapping(doc)
+    marked = {"_e": True} if checked.escaped else {}
+    return _raw({**stored, **marked, **own}, where), checked.nul
+
+
+def stored_value(value: Any, *, where: str) -> tuple[Any, Checked]:
+    """A field's value as it is stored, and what was found in it. Raises Invalid."""
+    checked = Checked(where)
+    if isinstance(value, dict) and _is_plain(value, where):
+        return _raw(value, where), checked
+    stored = checked.value(value, 1)
+    if isinstance(stored, dict):
+        stored = _raw(stored, where)
+    elif isinstance(stored, list):
+        _raw({"v": stored}, where)
+    return stored, checked
 
 
 def id_of(value: Any, table: str) -> str:

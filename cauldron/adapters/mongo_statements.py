@@ -11,24 +11,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo import InsertOne, UpdateOne
 
 from cauldron.adapters.mongo_documents import (
-    Checked,
     id_of,
     is_escaped,
     pick,
     refuse_nul,
     scalar,
+    stored_document,
     stored_path,
+    stored_value,
 )
 from cauldron.adapters.mongo_link import DUPLICATE
 from cauldron.adapters.mongo_query import MongoTable, clauses, conditions, expressions
 from cauldron.domain.errors import CauldronError, Duplicate, Invalid, StaleVersion
 from cauldron.ports.storage import Doc, Insert, Op, Patch, Put
 
-Statement = InsertOne[Doc] | UpdateOne
+Statement = InsertOne[Any] | UpdateOne
 
 EXISTS = {"$gt": ["$_v", 0]}
 POISON = {"$add": ["$_id", 1]}  # no sum of a text and a number: the statement fails, named
@@ -92,30 +94,23 @@ def _token() -> int:
     return random.getrandbits(63)
 
 
-def _document(table: MongoTable, doc: Doc) -> tuple[str, Doc, Checked]:
-    """The id and the fields of a document as they are stored, without our own."""
+def _document(table: MongoTable, doc: Doc, own: Doc) -> tuple[str, RawBSONDocument]:
+    """The id and the stored form of a document. Raises Invalid."""
     name = id_of(doc.get("_id"), table.name)
-    checked = Checked(f"{table.name}/{name}")
-    stored = checked.mapping(doc)
-    stored.pop("_v", None)
-    checked.check_size(stored)
-    if checked.nul:
+    stored, has_nul = stored_document(doc, where=f"{table.name}/{name}", own=own)
+    if has_nul:
         for path in table.fields:
             refuse_nul(path, pick(doc, path))
     for path in table.required:
         if pick(doc, path) is None:
             raise Invalid(f"{table.name}/{name}: {path} is missing", path=path)
-    if checked.escaped:
-        stored["_e"] = True
-    return name, stored, checked
+    return name, stored
 
 
 def _insert(table: MongoTable, doc: Doc, *, on_duplicate_id: type[CauldronError] = Duplicate) -> Write:
-    name, stored, checked = _document(table, doc)
     token = _token()
-    stored["_v"], stored["_t"] = 1, token
-    if table.feed:
-        stored["_ts"] = NOW
+    own: Doc = {"_v": 1, "_t": token, "_ts": NOW} if table.feed else {"_v": 1, "_t": token}
+    name, stored = _document(table, doc, own)
     return Write(
         table=table.name,
         id=name,
@@ -123,20 +118,18 @@ def _insert(table: MongoTable, doc: Doc, *, on_duplicate_id: type[CauldronError]
         kind="insert",
         change=stored,
         on_duplicate_id=on_duplicate_id,
-        size_bytes=checked.size_bytes,
+        size_bytes=len(stored.raw),
     )
 
 
 def _put(table: MongoTable, op: Put) -> Write:
     if op.expected == 0:
         return _insert(table, op.doc, on_duplicate_id=StaleVersion)
-    name, stored, checked = _document(table, op.doc)
     token = _token()
-    stored["_t"] = token
-    version: Any
-    if op.expected is None:
-        guard, version = [], {"$add": [{"$ifNull": ["$_v", 0]}, 1]}
-    else:
+    name, stored = _document(table, op.doc, {"_t": token})
+    guard: list[Doc] = []
+    version: Any = {"$add": [{"$ifNull": ["$_v", 0]}, 1]}
+    if op.expected is not None:
         expected = scalar(op.expected, where="expected")
         guard, version = [{"$eq": ["$_v", expected]}], expected + 1
     body = {"$mergeObjects": [{"$literal": stored}, {"_v": version}]}
@@ -147,7 +140,7 @@ def _put(table: MongoTable, op: Put) -> Write:
         kind="update",
         guard=guard,
         change=lambda guard: {"$replaceWith": _unless(guard, body)},
-        size_bytes=checked.size_bytes,
+        size_bytes=len(stored.raw),
     )
 
 
@@ -180,23 +173,24 @@ def changes(table: MongoTable, fields: Mapping[str, Any], increment: Sequence[st
 
     A pipeline, because it keeps new fields in the order given; the plain operator sorts them.
     """
-    checked = Checked(table.name)
     made: Doc = {}
+    size_bytes, escaped = 0, False
     for path, value in fields.items():
-        checked.where, checked.nul = path, False
-        made[_settable(table, path)] = {"$literal": checked.value(value, 1)}
+        stored, checked = stored_value(value, where=path)
+        made[_settable(table, path)] = {"$literal": stored}
         if checked.nul and path in table.fields:
             refuse_nul(path, value)
-    checked.check_size(made)
+        escaped |= checked.escaped
+        size_bytes += len(stored.raw) if isinstance(stored, RawBSONDocument) else 0
     for path in increment:
         stored = _settable(table, path)
         made[stored] = {"$add": [{"$ifNull": [f"${stored}", 0]}, 1]}
     for path in made:
         if any(path.startswith(f"{other}.") for other in made):
             raise Invalid(f"{table.name}: {path} is set twice", path=path)
-    if checked.escaped or any(is_escaped(path) for path in (*fields, *increment)):
+    if escaped or any(is_escaped(path) for path in (*fields, *increment)):
         made["_e"] = True
-    return made, checked.size_bytes
+    return made, size_bytes
 
 
 def _settable(table: MongoTable, path: str) -> str:
