@@ -205,8 +205,6 @@ class Repair:
         harmless = first.good | ~self.good[first.places]
         if second is not None:
             harmless &= second.good | (first.good & ~self.good[second.places])
-            if self.coder.columns:
-                harmless &= ~(first.good & second.good & (first.codes == second.codes))
         kept = np.flatnonzero(harmless)
         kept = kept[np.argsort(~first.good[kept], kind="stable")]
         sides = [first] if second is None else [first, second]

@@ -133,6 +133,15 @@ class TestTheLawOfWeights:
         assert abs(counts["Body"]["Robot"] - 500) < 5 * 19.4
         assert counts["Antenna"][None] == counts["Body"]["Bear"]
 
+    def test_a_nested_category_leaves_its_parents_law_alone_where_the_space_is_walked_through(self):
+        """One piece of three: Robot with either antenna has 1/4 together, Bear 3/4."""
+        antenna = {"name": "Antenna", "options": options("Long", "Short")}
+        body = [{"name": "Robot", "categories": [antenna]}, {"name": "Bear", "weight": 3}]
+        cells = [(0, 0), (0, 1), (1, 2)]
+        got = self.frequencies(document([{"name": "Body", "options": body}], supply=1), cells)
+        wanted = np.array([1 / 8, 1 / 8, 3 / 4])
+        assert (np.abs(got - wanted) <= 5 * np.sqrt(wanted * (1 - wanted) / self.ROUNDS)).all()
+
     def test_a_share_of_none_is_a_frequency(self):
         """40 % of 4,000 without a halo: 1,600, sd 31."""
         halo = {"name": "Halo", "none": 0.4, "options": options("Ring", "Sun")}
