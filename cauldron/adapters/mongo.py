@@ -10,6 +10,7 @@ import random
 import weakref
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, TypeVar
 
 from pymongo import IndexModel
@@ -318,7 +319,7 @@ async def _in_transaction(link: Link, writes: Sequence[Write], session: AsyncCli
 
 
 async def _claim(live: _Live, claim: Claim, query: Query, change: Doc) -> list[Doc]:
-    """Choose, take under a fresh token, read what was taken; once more when others took it all."""
+    """Choose, take under a fresh token; once more when others took it all meanwhile."""
     for _ in range(2):
         chosen = await _choose(live.link, claim, query)
         if not chosen:
@@ -329,43 +330,61 @@ async def _claim(live: _Live, claim: Claim, query: Query, change: Doc) -> list[D
     return []
 
 
-async def _choose(link: Link, claim: Claim, query: Query) -> list[str]:
+async def _choose(link: Link, claim: Claim, query: Query) -> list[Doc]:
     collection = link.db[claim.table].with_options(read_concern=LOCAL)
-    found = await link.steadily(
-        lambda: collection.find(
-            query.filter,
-            {"_id": 1},
-            sort=query.sort,
-            hint=query.hint,
-            limit=claim.limit,
-            batch_size=claim.limit,
-        ).to_list()
-    )
-    return [doc["_id"] for doc in found]
+    options: Doc = {"sort": query.sort, "hint": query.hint, "limit": claim.limit, "batch_size": claim.limit}
+    return await link.steadily(lambda: collection.find(query.filter, **options).to_list())
 
 
-async def _take(live: _Live, claim: Claim, query: Query, change: Doc, chosen: list[str]) -> list[Doc]:
+async def _take(live: _Live, claim: Claim, query: Query, change: Doc, chosen: list[Doc]) -> list[Doc]:
+    """Those of ``chosen`` that nobody changed since they were read, as they are now."""
     link, token = live.link, random.getrandbits(63)
-    collection = link.db[claim.table].with_options(read_concern=LOCAL)
-    only = {"$and": [{"_id": {"$in": chosen}, "_t": {"$ne": token}}, query.filter]}
+    ids = [doc["_id"] for doc in chosen]
+    unchanged = {"_id": {"$in": ids}, "_t": {"$in": [doc["_t"] for doc in chosen]}}
     tokened = {**change, "_t": token, "_v": {"$add": ["$_v", 1]}}
     async with live.in_flight:
-        await _update_many(link, claim.table, only, [{"$set": tokened}])
-        mine = {"_id": {"$in": chosen}, "_t": token}
-        found = await link.steadily(lambda: collection.find(mine, batch_size=len(chosen)).to_list())
+        only = {"$and": [unchanged, query.filter]}
+        taken = await _update_many(link, claim.table, only, [{"$set": tokened}])
+        if taken == len(chosen) and _is_flat(claim):
+            return [_claimed(doc, claim) for doc in chosen]
+        mine = {"_id": {"$in": ids}, "_t": token}
+        collection = link.db[claim.table].with_options(read_concern=LOCAL)
+        found = await link.steadily(lambda: collection.find(mine, batch_size=len(ids)).to_list())
     by_id = {doc["_id"]: decode(doc) for doc in found}
-    return [by_id[name] for name in chosen if name in by_id]
+    return [by_id[name] for name in ids if name in by_id]
 
 
-async def _update_many(link: Link, table: str, only: Doc, change: list[Doc]) -> None:
-    """Guarded by a token that it writes: to be run again takes nothing twice."""
-    patience = Patience(link)
+def _is_flat(claim: Claim) -> bool:
+    """Is what the claim changes plain fields and values, so that the outcome is known without reading?"""
+    plain = (str, int, float, bool, NoneType)
+    paths = (*claim.set, *claim.increment)
+    return all("." not in path for path in paths) and all(type(v) in plain for v in claim.set.values())
+
+
+def _claimed(stored: Doc, claim: Claim) -> Doc:
+    """A document after a flat claim, without reading it again."""
+    doc = decode(stored)
+    version = doc.pop("_v")
+    doc.update(claim.set)
+    for path in claim.increment:
+        doc[path] = (doc.get(path) or 0) + 1
+    doc["_v"] = version + 1
+    return doc
+
+
+async def _update_many(link: Link, table: str, only: Doc, change: list[Doc]) -> int | None:
+    """How many were changed, or None when a try whose answer was lost may have changed some.
+
+    ``only`` names tokens that the change overwrites: to be run again takes nothing twice.
+    """
+    patience, doubted = Patience(link), False
     while True:
         try:
             async with link.session() as session:
-                await link.db[table].update_many(only, change, session=session)
-            return
+                done = await link.db[table].update_many(only, change, session=session)
+            return None if doubted else done.modified_count
         except PyMongoError as exc:
             if isinstance(exc, OperationFailure) and exc.code == DUPLICATE:
                 raise Duplicate(f"{table}: a claim would double a unique field", table=table) from exc
             await patience.wait(exc)
+            doubted = True
