@@ -6,27 +6,26 @@ caller asks for several operations as a whole.
 """
 
 import asyncio
-import random
 import weakref
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
-from types import NoneType
 from typing import Any, TypeVar
 
 from pymongo import IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from cauldron.adapters import mongo_query
 from cauldron.adapters.mongo_changes import Bell, Chime
+from cauldron.adapters.mongo_claim import Claims
 from cauldron.adapters.mongo_documents import decode
 from cauldron.adapters.mongo_feed import BY_TS, TS_INDEX, Feed
-from cauldron.adapters.mongo_link import DUPLICATE, Link, Patience
+from cauldron.adapters.mongo_link import Link
 from cauldron.adapters.mongo_query import MongoTable, Query
-from cauldron.adapters.mongo_statements import Write, changes, prepare, runs
+from cauldron.adapters.mongo_statements import Write, prepare, runs
 from cauldron.adapters.mongo_write import Lane, Outcome, run_deletes
-from cauldron.domain.errors import Duplicate, Invalid, Unavailable
+from cauldron.domain.errors import Invalid, Unavailable
 from cauldron.ports.storage import Claim, Doc, Op, Table, Where
 
 IN_FLIGHT = 16
@@ -48,6 +47,7 @@ class _Live:
     transactions: asyncio.Semaphore
     timekeeper: "asyncio.Task[None]"
     lanes: dict[tuple[str, str], Lane] = field(default_factory=dict)
+    claims: dict[str, Claims] = field(default_factory=dict)
     busy: set["asyncio.Task[Any]"] = field(default_factory=set)
 
     def lane(self, kind: str, table: str) -> Lane:
@@ -235,10 +235,9 @@ class MongoStore:
             raise Invalid(f"{table.name} is append-only", table=table.name)
         if claim.limit < 1:
             raise Invalid(f"limit must be 1 or more, not {claim.limit}", path="limit")
-        (query,) = mongo_query.select(table, claim.where, claim.order)
-        change, _ = changes(table, claim.set, claim.increment)
         live = self._opened()
-        return await self._accept(live, _claim(live, claim, query, change))
+        claims = live.claims.setdefault(table.name, Claims(live.link, table, live.in_flight))
+        return await self._accept(live, claims.take(claim))
 
     def watch(self, table: str, *, after: str | None = None) -> AsyncIterator[tuple[str, Doc | None]]:
         """Follow a table from this moment, or a feed from its cursor; see the port."""
@@ -316,75 +315,3 @@ async def _in_transaction(link: Link, writes: Sequence[Write], session: AsyncCli
         missed = done.deleted_count == 0 and write.guard
         if missed and await collection.find_one({"_id": write.id}, {"_id": 1}, session=session):
             raise write.failed({"code": 0})
-
-
-async def _claim(live: _Live, claim: Claim, query: Query, change: Doc) -> list[Doc]:
-    """Choose, take under a fresh token; once more when others took it all meanwhile."""
-    for _ in range(2):
-        chosen = await _choose(live.link, claim, query)
-        if not chosen:
-            return []
-        taken = await _take(live, claim, query, change, chosen)
-        if taken:
-            return taken
-    return []
-
-
-async def _choose(link: Link, claim: Claim, query: Query) -> list[Doc]:
-    collection = link.db[claim.table].with_options(read_concern=LOCAL)
-    options: Doc = {"sort": query.sort, "hint": query.hint, "limit": claim.limit, "batch_size": claim.limit}
-    return await link.steadily(lambda: collection.find(query.filter, **options).to_list())
-
-
-async def _take(live: _Live, claim: Claim, query: Query, change: Doc, chosen: list[Doc]) -> list[Doc]:
-    """Those of ``chosen`` that nobody changed since they were read, as they are now."""
-    link, token = live.link, random.getrandbits(63)
-    ids = [doc["_id"] for doc in chosen]
-    unchanged = {"_id": {"$in": ids}, "_t": {"$in": [doc["_t"] for doc in chosen]}}
-    tokened = {**change, "_t": token, "_v": {"$add": ["$_v", 1]}}
-    async with live.in_flight:
-        only = {"$and": [unchanged, query.filter]}
-        taken = await _update_many(link, claim.table, only, [{"$set": tokened}])
-        if taken == len(chosen) and _is_flat(claim):
-            return [_claimed(doc, claim) for doc in chosen]
-        mine = {"_id": {"$in": ids}, "_t": token}
-        collection = link.db[claim.table].with_options(read_concern=LOCAL)
-        found = await link.steadily(lambda: collection.find(mine, batch_size=len(ids)).to_list())
-    by_id = {doc["_id"]: decode(doc) for doc in found}
-    return [by_id[name] for name in ids if name in by_id]
-
-
-def _is_flat(claim: Claim) -> bool:
-    """Is what the claim changes plain fields and values, so that the outcome is known without reading?"""
-    plain = (str, int, float, bool, NoneType)
-    paths = (*claim.set, *claim.increment)
-    return all("." not in path for path in paths) and all(type(v) in plain for v in claim.set.values())
-
-
-def _claimed(stored: Doc, claim: Claim) -> Doc:
-    """A document after a flat claim, without reading it again."""
-    doc = decode(stored)
-    version = doc.pop("_v")
-    doc.update(claim.set)
-    for path in claim.increment:
-        doc[path] = (doc.get(path) or 0) + 1
-    doc["_v"] = version + 1
-    return doc
-
-
-async def _update_many(link: Link, table: str, only: Doc, change: list[Doc]) -> int | None:
-    """How many were changed, or None when a try whose answer was lost may have changed some.
-
-    ``only`` names tokens that the change overwrites: to be run again takes nothing twice.
-    """
-    patience, doubted = Patience(link), False
-    while True:
-        try:
-            async with link.session() as session:
-                done = await link.db[table].update_many(only, change, session=session)
-            return None if doubted else done.modified_count
-        except PyMongoError as exc:
-            if isinstance(exc, OperationFailure) and exc.code == DUPLICATE:
-                raise Duplicate(f"{table}: a claim would double a unique field", table=table) from exc
-            await patience.wait(exc)
-            doubted = True
