@@ -1,9 +1,8 @@
 """People's commands on cooks: start, pause, resume, stop, refill; and what a cook is doing."""
 
-import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cauldron.domain import reservation
@@ -69,7 +68,6 @@ class Cooking:
     blobs: BlobStore
     collecting: Collecting
     new_id: NewId
-    _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def start(self, wanted: Wanted, *, caller: Caller) -> Started:
         """Start a cook of a collection, or answer with the one that is active.
@@ -110,7 +108,8 @@ class Cooking:
             notification_platform=caller.platform,
         )
         fresh = await self._begin(command, actor=caller.account)
-        return Started(cook_id=command.cook_id, fresh=fresh)
+        other = await self.give_way(command.cook_id, actor=caller.account)
+        return Started(cook_id=other or command.cook_id, fresh=fresh and not other)
 
     async def _begin(self, command: StartCook, *, actor: str) -> bool:
         stream = stream_of(command.cook_id)
@@ -195,6 +194,22 @@ class Cooking:
         command = ResumeCook(key=f"resume:{self.new_id()}", reason=reason)
         await self.command(cook_id, command, actor=actor)
         await self._obey(cook_id)
+        if other := await self.give_way(cook_id, actor=actor):
+            raise Refused(f"cook {other} of the same collection is active", active=other)
+
+    async def give_way(self, cook_id: str, *, actor: str) -> str:
+        """Stop a cook when another of its collection became the active one meanwhile; returns that one.
+
+        The collection's stream says which is active, so of two that began at once exactly one goes on.
+        """
+        cook = (await self.cooks.load(stream_of(cook_id))).state
+        active = (await self.rows.load(f"collection:{cook.started['collectionId']}")).state.active
+        if active in ("", cook_id) or cook.state in ENDED:
+            return ""
+        if (await self.cooks.load(stream_of(active))).state.state in ENDED:
+            return ""
+        await self.stop(cook_id, actor=actor, reason=f"cook {active} was started at the same time")
+        return active
 
     async def activate(self, cook_id: str, *, actor: str) -> None:
         """Make an ended cook its collection's active one, if no other is.

@@ -70,6 +70,8 @@ class Reviewing:
             await self.cooking.activate(cook_id, actor=actor)
             with contextlib.suppress(StaleVersion):  # somebody else re-rolled meanwhile: from their plan
                 outcome = await self.cooking.command(cook_id, command, actor=actor)
+                if other := await self.cooking.give_way(cook_id, actor=actor):
+                    raise Refused(f"cook {other} of the same collection is active", active=other)
                 events = outcome.events[0]
                 return sum(_queued(event) for event in events) if isinstance(events, list) else 0
         raise Refused("the plan is being revised by others: try again", cook=cook_id)
