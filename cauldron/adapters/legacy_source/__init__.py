@@ -1,0 +1,22 @@
+"""The earlier system's records from dump files, or from a live MongoDB, a block at a time."""
+
+from pathlib import Path
+
+from cauldron.adapters.legacy_source.dumps import DumpSource
+from cauldron.adapters.legacy_source.live import MongoSource
+from cauldron.adapters.legacy_source.values import decode
+from cauldron.domain.errors import Invalid
+
+__all__ = ["DumpSource", "MongoSource", "decode", "source_for"]
+
+
+def source_for(places: list[str]) -> DumpSource | MongoSource:
+    """What ``--from`` names: dump folders, or one address of a live MongoDB.
+
+    Raises:
+        Invalid: none, several addresses, or both kinds.
+    """
+    live = [place for place in places if place.startswith(("mongodb://", "mongodb+srv://"))]
+    if not places or len(live) > 1 or (live and len(places) > 1):
+        raise Invalid("give dump folders, or one mongodb:// address", path="from")
+    return MongoSource(live[0]) if live else DumpSource([Path(place) for place in places])
