@@ -24,7 +24,7 @@ AWAIT_MS = 1000  # how long the server holds an answer back while nothing happen
 OVERDUE_S = 3.0
 BELL_BATCH = 16  # so many within one pause are much
 BELL_PAUSE_S = 0.02  # between two rings
-BUSY_RINGS = 12  # by the clock, before it looks again
+BUSY_RINGS, BUSY_PAUSE_S = 6, 0.04  # by the clock, before it looks again
 REOPEN_S = 0.2
 CHANGES = {"$in": ["insert", "update", "replace", "delete"]}
 
@@ -186,7 +186,7 @@ class Chime:
                 self._start = {}
                 await cursor.close()
                 for _ in range(BUSY_RINGS):
-                    await asyncio.sleep(BELL_PAUSE_S)
+                    await asyncio.sleep(BUSY_PAUSE_S)
                     self._ring_all()
                 return
             if batch:

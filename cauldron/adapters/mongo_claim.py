@@ -21,7 +21,8 @@ from cauldron.domain.errors import Duplicate
 from cauldron.ports.storage import Claim, Doc
 
 TRIES = 4  # while others take what was chosen
-MOST_SPREAD = 16.0
+MOST_SPREAD = 8.0
+WIDE = 1.5  # from here on only what is chosen is read whole
 WON_AGAIN = 0.9  # how fast a claimer goes back to the very first documents
 PLAIN = (str, int, float, bool, NoneType)
 
@@ -89,6 +90,8 @@ class Claims:
         """Some of the first documents, in order: the very first unless others take those too."""
         seen = round(limit * self._spread)
         options: Doc = {"sort": query.sort, "hint": query.hint, "limit": seen, "batch_size": seen}
+        if self._spread > WIDE:
+            options["projection"] = {"_t": 1}
         found = await self.link.steadily(lambda: self._collection.find(query.filter, **options).to_list())
         if len(found) <= limit:
             return found
@@ -97,6 +100,7 @@ class Claims:
     async def _take_chosen(self, claim: Claim, query: Query, change: Doc, chosen: Sequence[Doc]) -> list[Doc]:
         """Those of ``chosen`` that nobody changed since they were read, as they are now."""
         token, ids = random.getrandbits(63), [doc["_id"] for doc in chosen]
+        known = self._spread <= WIDE and _is_flat(claim)
         unchanged = {"_id": {"$in": ids}, "_t": {"$in": [doc["_t"] for doc in chosen]}}
         only = {"$and": [unchanged, query.filter]}
 
@@ -108,7 +112,7 @@ class Claims:
         taken, doubted = await self._patiently(update)
         if not doubted:
             self._learn(lost=taken < len(chosen))
-            if taken == len(chosen) and _is_flat(claim):
+            if taken == len(chosen) and known:
                 return [_claimed(doc, claim) for doc in chosen]
             if taken == 0:
                 return []

@@ -28,7 +28,7 @@ from cauldron.adapters.mongo_documents import (
 from cauldron.adapters.mongo_link import DUPLICATE
 from cauldron.adapters.mongo_query import MongoTable, clauses, conditions, expressions
 from cauldron.domain.errors import CauldronError, Duplicate, Invalid, StaleVersion
-from cauldron.ports.storage import Doc, Insert, Op, Patch, Put
+from cauldron.ports.storage import Doc, Expunge, Insert, Op, Patch, Put, Redact
 
 Statement = InsertOne[Any] | UpdateOne
 
@@ -77,7 +77,7 @@ def by_id(error: Doc) -> bool:
 
 def prepare(table: MongoTable, op: Op) -> Write:
     """The statement for ``op``. Raises Invalid, before anything is written."""
-    if table.feed and not isinstance(op, Insert):
+    if table.feed and not isinstance(op, Insert | Redact | Expunge):
         raise Invalid(f"{table.name} is append-only", table=table.name)
     if isinstance(op, Insert):
         return _insert(table, op.doc)
@@ -132,7 +132,8 @@ def _put(table: MongoTable, op: Put) -> Write:
     if op.expected is not None:
         expected = scalar(op.expected, where="expected")
         guard, version = [{"$eq": ["$_v", expected]}], expected + 1
-    body = {"$mergeObjects": [{"$literal": stored}, {"_v": version}]}
+    kept = {"_ts": "$_ts"} if table.feed else {}  # its place in the order of insertion
+    body = {"$mergeObjects": [{"$literal": stored}, {"_v": version, **kept}]}
     return Write(
         table=table.name,
         id=name,
