@@ -37,8 +37,11 @@ from cauldron.services.projecting import Cursor, Projector, stream_of
 log = structlog.get_logger("cauldron.owner")
 ACTOR = "system"
 STATUS_EVERY_MS = 100
-LATE_EVERY_MS = 250  # between two looks for pieces that ended while their cook rested
+LOOK_EVERY_S = 0.2  # when nothing rings
+GATHER_S = 0.02  # after a round that found something, so that the next commit holds more
+LATE_EVERY_MS = 150  # between two looks for pieces that ended while their cook rested
 RESTING_EVERY_MS = 2_000  # between two looks for cooks that rest while their queue is open
+FEW, MANY = 16, 10_000  # cooks read at a time: as many as cost next to nothing, and more
 AFTER_FAULT_MS = 5_000  # a cook that cannot be tended is left alone for so long
 
 
@@ -74,6 +77,7 @@ class Owner:
     _looked_ms: dict[str, int] = field(default_factory=dict)
     _cooking: Counter[str] = field(default_factory=Counter)  # account -> its cooks that are cooking
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _listening: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Tend cooks until cancelled."""
@@ -81,10 +85,10 @@ class Owner:
         try:
             while True:
                 self._wake.clear()
-                if not await self._round():
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(0.5):  # wait_for may swallow a cancellation
-                            await self._wake.wait()
+                if await self._round():
+                    await asyncio.sleep(GATHER_S)
+                else:
+                    await self._wait()
         finally:
             for ring in rings:
                 ring.cancel()
@@ -103,9 +107,19 @@ class Owner:
         await asyncio.sleep(1.0)
         return False
 
+    async def _wait(self) -> None:
+        self._listening.set()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):  # wait_for may swallow a cancellation
+                    await self._wake.wait()
+        finally:
+            self._listening.clear()
+
     async def _ring(self, table: str) -> None:
         async for _ in self.store.watch(table):
             self._wake.set()
+            await self._listening.wait()  # while there is work the store need not ring
 
     async def round(self) -> bool:
         """Look after every cook once; True when there was something to do.
@@ -131,7 +145,10 @@ class Owner:
         return busy
 
     async def _mine(self) -> list[str]:
-        cooking = await self.store.find("cook_status", {"state": "Cooking"}, order=("state",))
+        where = {"state": State.COOKING.value}
+        cooking = await self.store.find("cook_status", where, order=("state",), limit=FEW)
+        if len(cooking) == FEW:
+            cooking = await self.store.find("cook_status", where, order=("state",), limit=MANY)
         self._cooking = Counter(doc["owner"] for doc in cooking)
         wanted = [doc["_id"] for doc in cooking]
         if self._is_time("late", LATE_EVERY_MS):
@@ -154,7 +171,7 @@ class Owner:
         found: list[str] = []
         for state in RESTING:
             where = {"state": state.value}
-            docs = await self.store.find("cook_status", where, order=("state",), limit=10_000)
+            docs = await self.store.find("cook_status", where, order=("state",), limit=MANY)
             found += [doc["_id"] for doc in docs if self._at_rest.get(doc["_id"]) != doc["seq"]]
         return found
 
@@ -209,11 +226,14 @@ class Owner:
         if ended:
             commands = [record_of(job) for job in ended]
             outcome = await self.cooks.handle_many(stream_of(tended.cook_id), commands, actor=ACTOR)
-            await self._project(tended, folded, outcome)
             self._report(ended, outcome)
-            await self.jobs.finish(ends_of(ended), now=self.clock())
+            finish = self.jobs.finish(ends_of(ended), now=self.clock())
+            project = self._project(tended, folded, outcome)
+            for failure in await asyncio.gather(project, finish, return_exceptions=True):  # one write
+                if failure is not None:
+                    raise failure
         if len(ended) < len(batch):
-            await self._rest(tended, [job for job in batch if error_code(job) in BLOCKING])
+            await self._set_aside(tended, [job for job in batch if error_code(job) in BLOCKING])
         return True
 
     async def _project(self, tended: Tended, folded: Folded[Cook], outcome: Outcome) -> None:
@@ -230,7 +250,7 @@ class Owner:
             if isinstance(events, CauldronError):
                 log.warning("report set aside", job=job["_id"], code=events.code)
 
-    async def _rest(self, tended: Tended, blocked: Sequence[Doc]) -> None:
+    async def _set_aside(self, tended: Tended, blocked: Sequence[Doc]) -> None:
         """Pause or fail a cook whose pieces cannot be made now; these are made when it goes on."""
         for command in {error_code(job): reaction(job) for job in blocked}.values():
             with contextlib.suppress(Refused):
