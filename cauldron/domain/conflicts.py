@@ -22,6 +22,7 @@ from cauldron.domain.space import Space
 
 SUPPLY = ("supply", 0, 0)  # that ``amount`` pieces are wanted
 Item = tuple[str, int, int]  # ("supply", 0, 0) | ("origin", number, 0) | ("count", column, option)
+CROWDED = 10_000  # pieces of the space per piece wanted
 MAX_PAIR_CELLS = 40_000  # classes of two columns in one joint table
 
 
@@ -62,9 +63,19 @@ class Conflicts:
         exact = self._exact
         for column in exact:
             yield Test((column,))
+        scopes = [box.columns for box in self.space.boxes]
         for i, a in enumerate(exact):
             for b in exact[i + 1 :]:
-                yield Test((a, b))
+                if self._crowded or any({a, b} <= scope for scope in scopes):
+                    yield Test((a, b))
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether so much of the space is wanted that even untied categories get in each other's way."""
+        total = 1
+        for column in self.space.unique:
+            total *= self.space.columns[column].size
+        return total < CROWDED * self.demand.amount
 
     def items(self, test: Test) -> list[Item]:
         """The settings a condition can blame, those people can do least about first."""

@@ -54,15 +54,9 @@ class Walker:
     alike: bool = False
 
     @cached_property
-    def boxes(self) -> list[Box]:
+    def boxes(self) -> tuple[Box, ...]:
         """The boxes as they look inside the sub-collection."""
-        inside = []
-        for box in self.space.boxes:
-            cells = dict(box.cells)
-            here = cells.pop(self.space.sub, None)
-            if here is None or here[self.sub]:
-                inside.append(Box(cells=tuple(cells.items()), origin=box.origin))
-        return inside
+        return self.space.boxes_in(self.sub)
 
     @cached_property
     def order(self) -> list[int]:

@@ -24,7 +24,7 @@ def check_feasible(space: Space, demand: Demand, *, blocked: int = 0) -> None:
     if found is not None:
         test, items = found
         reasons = describe(conflicts, test, items)
-        raise Infeasible(_headline(conflicts, test), reasons=reasons)
+        raise Infeasible(_headline(conflicts, test, items), reasons=reasons)
 
 
 def check_exhaustively(space: Space, demand: Demand) -> None:
@@ -36,7 +36,7 @@ def check_exhaustively(space: Space, demand: Demand) -> None:
     conflicts = Conflicts(space=space, demand=demand)
     found = first_conflict(conflicts, tests=[conflicts.whole()])
     if found is not None:
-        raise Infeasible(_headline(conflicts, found[0]), reasons=describe(conflicts, *found))
+        raise Infeasible(_headline(conflicts, *found), reasons=describe(conflicts, *found))
 
 
 def not_found(space: Space, demand: Demand) -> Infeasible:
@@ -79,18 +79,14 @@ def describe(conflicts: Conflicts, test: Test, items: Sequence[Item]) -> list[st
     return [wanted, *counts, *sentences]
 
 
-def _headline(conflicts: Conflicts, test: Test) -> str:
+def _headline(conflicts: Conflicts, test: Test, items: Sequence[Item]) -> str:
     space, demand = conflicts.space, conflicts.demand
     if not test.columns:
         return f"There are not {demand.amount:,} different valid combinations."
-    if len(test.columns) > 4:
-        return "The counts cannot be met together."
-    names = ["the sub-collections" if c == space.sub else space.columns[c].name for c in test.columns]
-    return (
-        f"The counts of {' and '.join(names)} cannot be met together."
-        if len(names) > 1
-        else (f"The counts of {names[0]} cannot be met.")
-    )
+    blamed = sorted({column for kind, column, _ in items if kind == "count"}) or test.columns
+    names = ["the sub-collections" if c == space.sub else space.columns[c].name for c in blamed]
+    together = " together" if len(names) > 1 else ""
+    return f"The counts of {_listed(names)} cannot be met{together}."
 
 
 def _count_sentence(

@@ -5,17 +5,20 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from cauldron.domain.conditional import UnderRules
 from cauldron.domain.elimination import Network, TooWide
 from cauldron.domain.enumeration import MAX_CELLS, TooLarge, Walker, rows_of
 from cauldron.domain.quotas import Counts, Demand, sub_amounts
-from cauldron.domain.repair import MAX_ROUNDS, Repair
-from cauldron.domain.rows import Coder, Codes, Generator, Sampler, is_in, sizes_of, stream
+from cauldron.domain.repair import MAX_ROUNDS, Repair, first_come
+from cauldron.domain.rows import Checker, Coder, Codes, Generator, Sampler, is_in, sizes_of, stream
 from cauldron.domain.space import Column, Mask, Rows, Space
 from cauldron.domain.weighted import Shortfall, WeightedDraw, top_keys, weighted_draw
 
 CROWDED = 0.55  # share of the space above which the rows to leave out are planned instead
 MAX_COMPLEMENT = 2_000_000  # pieces of a space whose complement is planned
 FEW, FEW_ROUNDS = 10_000, 400  # pieces of a small space; rounds of repair there
+MANY_BROKEN = 0.2  # share of rows above which columns without counts are drawn under the rules
+FIT_ROUNDS = 100  # of exchanges that fit one column to the sub-collections
 MAX_STRATA = 300  # options of a category that is filled option by option
 
 
@@ -203,11 +206,33 @@ def _with_uncompared(space: Space, demand: Demand, rows: Rows, *, random: Genera
 def repaired(space: Space, demand: Demand, *, forbidden: Codes, coder: Coder, random: Generator) -> Rows:
     """Seeded permutations, then crossover repair. Raises Shortfall when rows stay bad."""
     rows = first_rows(space, demand, random=random)
-    repair = Repair(space=space, demand=demand, coder=coder, rows=rows, random=random, forbidden=forbidden)
+    strict = _under_rules(space, rows, frozenset({*demand.counts, space.sub}))
+    if strict is not None:
+        rows = strict.rows(rows, random=random)
+    repair = Repair(
+        space=space,
+        demand=demand,
+        coder=coder,
+        rows=rows,
+        random=random,
+        forbidden=forbidden,
+        strict=strict,
+    )
     few = coder.exact and coder.total <= FEW  # trying everything decides these sooner
     if repair.run(rounds=FEW_ROUNDS if few else MAX_ROUNDS):
         raise Shortfall
     return repair.rows
+
+
+def _under_rules(space: Space, rows: Rows, exact: frozenset[int]) -> UnderRules | None:
+    """A sampler for the columns without counts, where few rows drawn without the rules keep them."""
+    broken = Checker(space.boxes, sizes_of(space)).broken(rows)
+    if set(space.core) <= exact or np.count_nonzero(broken) <= MANY_BROKEN * len(broken):
+        return None
+    try:
+        return UnderRules(space=space, fixed=exact)
+    except TooWide:
+        return None
 
 
 def first_rows(
@@ -236,7 +261,23 @@ def first_rows(
             rows[index] = _in_order(demand.counts[index], column, random)
         else:
             rows[index] = _hung(demand.counts[index], column, rows, random)
+            if len(column.laws) > 1 and column.parent < 0:
+                _fit(rows[index], subs, column, random)
     return rows
+
+
+def _fit(held: npt.NDArray[np.int32], subs: npt.NDArray[np.int32], column: Column, random: Generator) -> None:
+    """Exchange options between rows, in place, until sub-collections hold few they leave out."""
+    dead = np.array([law <= 0 for law in column.laws])
+    for _ in range(FIT_ROUNDS):
+        wrong = np.flatnonzero(dead[subs, held])
+        if not len(wrong):
+            return
+        other = random.integers(0, len(held), len(wrong))
+        fine = ~dead[subs[wrong], held[other]] & ~dead[subs[other], held[wrong]]
+        pairs = np.flatnonzero(fine)
+        pairs = pairs[first_come([wrong[pairs], other[pairs]])]
+        held[wrong[pairs]], held[other[pairs]] = held[other[pairs]], held[wrong[pairs]]
 
 
 def _permuted(counts: Counts, random: Generator) -> npt.NDArray[np.int32]:

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from cauldron.domain.conditional import UnderRules
 from cauldron.domain.quotas import Demand
 from cauldron.domain.rows import Checker, Coder, Codes, Generator, Sampler, first_of_each, is_in, sizes_of
 from cauldron.domain.space import Mask, Rows, Space
@@ -65,6 +66,7 @@ class Repair:
     forbidden: Codes
     frozen: Mask | None = None
     fixed: frozenset[int] = frozenset()  # columns that are never touched
+    strict: UnderRules | None = None  # draws columns without counts under the rules, where that pays
     alone: int = 0  # rounds in which bad rows are only drawn anew, before others exchange with them
     checker: Checker = field(init=False)
     codes: Codes = field(init=False)
@@ -139,11 +141,7 @@ class Repair:
         """Keep ``held`` sorted while some codes go (each is in it once) and others come."""
         if not self.coder.columns:
             return
-        if len(gone) + len(come) > 1000:
-            kept = np.delete(self.held, np.searchsorted(self.held, gone))
-            self.held = np.sort(np.concatenate([kept, come]))
-            return
-        kept = np.delete(self.held, np.searchsorted(self.held, gone))
+        kept = np.delete(self.held, np.searchsorted(self.held, np.sort(gone)))
         fresh = np.sort(come)
         self.held = np.insert(kept, np.searchsorted(kept, fresh), fresh)
 
@@ -185,6 +183,8 @@ class Repair:
 
     def _redrawn(self, first: Places, turn: int) -> Side:
         """Bad rows with all or some of their free columns drawn anew."""
+        if self.strict is not None and turn % 4 == 0:
+            return self._judged(first, self.strict.rows(self.rows[:, first], random=self.random))
         sampler = self.samplers[turn > PATIENCE and turn % 4 == 0]
         mask = self._exchanged(len(first))
         mask[:, self.random.random(len(first)) < 0.5] = True
@@ -208,18 +208,18 @@ class Repair:
         kept = np.flatnonzero(harmless)
         kept = kept[np.argsort(~first.good[kept], kind="stable")]
         sides = [first] if second is None else [first, second]
-        kept = kept[_first_come([side.places[kept] for side in sides])]
+        kept = kept[first_come([side.places[kept] for side in sides])]
         if self.coder.columns:
-            kept = kept[_first_come([_own_codes(side.at(kept)) for side in sides])]
-        for side in sides:
-            self._put(side.at(kept))
+            kept = kept[first_come([_own_codes(side.at(kept)) for side in sides])]
+        self._put([side.at(kept) for side in sides])
 
-    def _put(self, side: Side) -> None:
-        were = self.good[side.places]
-        self._hold(self.codes[side.places[were]], side.codes[side.good])
-        self.rows[:, side.places] = side.rows
-        self.codes[side.places] = side.codes
-        self.good[side.places] = side.good
+    def _put(self, sides: list[Side]) -> None:
+        gone = [self.codes[side.places[self.good[side.places]]] for side in sides]
+        self._hold(np.concatenate(gone), np.concatenate([side.codes[side.good] for side in sides]))
+        for side in sides:
+            self.rows[:, side.places] = side.rows
+            self.codes[side.places] = side.codes
+            self.good[side.places] = side.good
 
 
 def _own_codes(side: Side) -> Codes:
@@ -228,7 +228,7 @@ def _own_codes(side: Side) -> Codes:
     return np.where(side.good, side.codes, lowest + side.places)
 
 
-def _first_come(keys: list[npt.NDArray[np.int64]]) -> Places:
+def first_come(keys: list[npt.NDArray[np.int64]]) -> Places:
     """Positions whose keys no earlier position has, in any of the lists."""
     count = len(keys[0])
     everything = np.concatenate(keys)

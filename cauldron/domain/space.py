@@ -85,6 +85,16 @@ class Space:
         laws = self.columns[column].laws
         return laws[sub] if len(laws) > 1 else laws[0]
 
+    def boxes_in(self, sub: int) -> tuple[Box, ...]:
+        """The boxes as they look inside one sub-collection."""
+        inside = []
+        for box in self.boxes:
+            cells = dict(box.cells)
+            here = cells.pop(self.sub, None)
+            if here is None or here[sub]:
+                inside.append(Box(cells=tuple(cells.items()), origin=box.origin))
+        return tuple(inside)
+
     @cached_property
     def core(self) -> tuple[int, ...]:
         """The columns planned together: all but the serial ones."""

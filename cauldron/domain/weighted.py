@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cauldron.domain.conditional import ConditionalSampler
+from cauldron.domain.elimination import TooWide
 from cauldron.domain.enumeration import MAX_CELLS, Cells, TooLarge, Walker, rows_of
 from cauldron.domain.rows import Checker, Coder, Codes, Generator, Sampler, first_of_each, is_in, sizes_of
 from cauldron.domain.space import Rows, Space
 
 BATCH = 1 << 17  # rows drawn at once
 CELL_COST = 0.25  # time of one walked cell against one drawn row of one column
-MAX_DRAWS = 4 * 10**7  # rows drawn before giving up
+MAX_DRAWS = 8 * 10**6  # rows drawn before giving up, and 50 more per row wanted
+FEW_WHOLE = 0.1  # share of rows that break no rule below which rows are drawn under the rules
 MAX_REDRAWS = 400
 
 
@@ -42,7 +45,7 @@ class WeightedDraw:
         """[columns, amount] new rows of one sub-collection, in the order of the draw.
 
         Raises:
-            Shortfall: fewer valid rows are left, or none was found in 4·10^7 draws.
+            Shortfall: fewer valid rows are left, or too few were found in 8·10^6 draws and more.
         """
         if not self.coder.columns:
             return self._any(amount, sub)
@@ -65,6 +68,9 @@ class WeightedDraw:
     def _any(self, amount: int, sub: int) -> Rows:
         """Rows of a space in which nothing is compared: only the boxes count."""
         rows = self._drawn(amount, sub)
+        strict = self._strict(sub) if self.checker.broken(rows).mean() > 1 - FEW_WHOLE else None
+        if strict is not None:
+            return strict.rows(rows, random=self.random)
         return self.redraw(rows, self.space.core)
 
     def _drawn(self, count: int, sub: int) -> Rows:
@@ -74,11 +80,17 @@ class WeightedDraw:
     def _batches(self, amount: int, sub: int, *, cells: int | None) -> Iterator[tuple[Rows, bool]]:
         """New rows, and whether walking through the space has become the cheaper way."""
         missing, drawn = amount, 0
-        while missing and drawn < MAX_DRAWS:
+        strict: ConditionalSampler | None = None
+        while missing and drawn < MAX_DRAWS + 50 * amount:
             size = min(BATCH, int(1.3 * missing) + 1024)
             rows = self._drawn(size, sub)
+            if strict is not None:
+                rows = strict.rows(rows, random=self.random)
             drawn += size
-            rows = rows[:, ~self.checker.broken(rows)]
+            whole = ~self.checker.broken(rows)
+            if drawn == size and whole.mean() < FEW_WHOLE:
+                strict = self._strict(sub)
+            rows = rows[:, whole]
             codes = self.coder.codes(rows)
             new = first_of_each(codes)
             new = new[~is_in(codes[new], self.taken)][:missing]
@@ -87,6 +99,13 @@ class WeightedDraw:
             share = max(len(new) / size, 1e-9) if missing else 1.0
             dear = cells is not None and missing / share * len(self.coder.columns) > cells * CELL_COST
             yield rows[:, new], dear
+
+    def _strict(self, sub: int) -> ConditionalSampler | None:
+        """A sampler that knows the rules, for when few rows drawn without them keep them."""
+        try:
+            return ConditionalSampler(space=self.space, sub=sub)
+        except TooWide:
+            return None
 
     def _take(self, codes: Codes) -> None:
         self.taken = np.sort(np.concatenate([self.taken, codes]))

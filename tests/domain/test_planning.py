@@ -71,6 +71,15 @@ def test_one_of_ones_are_inside_the_supply_and_nobody_equals_them(doc):
     assert next(s for s in ones if s.one_of_one == "Strange").traits[first["name"]] == "what no option has"
 
 
+def palette(categories, colours):
+    """Rules by which the first ``categories`` of a grid all have the option of the same number."""
+    return [
+        {"id": f"r{i}-{j}", "requires": {"when": {f"C{i}": f"o{j}"}, "then": {f"C{i + 1}": f"o{j}"}}}
+        for i in range(categories - 1)
+        for j in range(colours)
+    ]
+
+
 class TestTheLawOfWeights:
     """Inclusion probabilities of the loop "draw, drop what was there, repeat", from exact fractions."""
 
@@ -103,6 +112,15 @@ class TestTheLawOfWeights:
     def test_holds_under_rules(self):
         rule = {"id": "r", "excludes": [{"C0": "o0"}, {"C1": "o0"}]}
         self.check(grid([3, 2], supply=2, rules=[rule]), [3, 2], 2, forbidden={(0, 0)})
+
+    def test_holds_where_rules_leave_little(self):
+        """Three categories must match, 4 of 64 do: drawn under the rules instead of by rejection."""
+        rules = palette(3, 4)
+        cells = [(i, i, i, j) for i in range(4) for j in range(8)]
+        chances = [SKEWED[i] ** 3 * SKEWED[j] for i, _, _, j in cells]
+        wanted = np.array(oracle.inclusion(chances, 2))
+        got = self.frequencies(grid([4, 4, 4, 8], supply=2, rules=rules), cells)
+        assert (np.abs(got - wanted) <= 5 * np.sqrt(wanted * (1 - wanted) / self.ROUNDS)).all()
 
     def test_holds_inside_every_option_of_one_exact_category(self):
         """C0 is exact: of its option o1 two pieces, drawn from the 4 of C1 by weight."""
@@ -147,6 +165,25 @@ class TestTheLawOfWeights:
         halo = {"name": "Halo", "none": 0.4, "options": options("Ring", "Sun")}
         numbers = {"name": "Level", "range": {"from": 1, "to": 1_000_000}}
         assert abs(plan(document([halo, numbers], supply=4000)).counts()["Halo"][None] - 1600) < 5 * 31
+
+
+class TestTightRules:
+    """Twelve categories of ten colours that must all match: one draw in 10^11 would keep the rules."""
+
+    def doc(self):
+        return grid([10] * 12 + [8] * 5, supply=900, weights=(1,), rules=palette(12, 10))
+
+    def test_by_weight(self):
+        assert oracle.faults(self.doc(), plan(self.doc())) == []
+
+    def test_with_exact_counts_and_sub_collections(self):
+        doc = self.doc()
+        for category in (0, 16):
+            exact = with_counts(grid([10] * 12 + [8] * 5, supply=900, weights=(1,)))
+            doc["categories"][category] = exact["categories"][category]
+        doc["subCollections"] = [{"name": "A", "size": 200, "only": {"C0": ["o0", "o1", "o2"]}}]
+        doc["subCollections"].append({"name": "B", "size": 700})
+        assert oracle.faults(doc, plan(doc)) == []
 
 
 class TestSaturation:
@@ -351,7 +388,7 @@ class TestSubCollections:
 
 
 class TestReproducibility:
-    GOLDEN = "35657cabbf1697accc5e137e6916280704994d9fae5990d95d04e6a5c55c7763"
+    GOLDEN = "88d4d763f933ca6196435464be6b7f29aab577c9437d5fa2febe99916000bc6e"
 
     def doc(self):
         sizes = [6, 5, 4, 7]
