@@ -40,6 +40,7 @@ class Pool:
     _idle: int = 0
     _members: list[asyncio.Task[None]] = field(default_factory=list)
     _processes: set[asyncio.subprocess.Process] = field(default_factory=set)
+    _endings: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def call(self, request: Mapping[str, Any], *, timeout_s: float) -> Mapping[str, Any]:
         """Have a member answer ``request``.
@@ -60,6 +61,7 @@ class Pool:
         for task in members:
             task.cancel()
         await asyncio.gather(*members, return_exceptions=True)
+        await asyncio.gather(*self._endings, return_exceptions=True)
         while self._waiting:
             _answer(self._waiting.popleft(), {"failure": "crashed"})
 
@@ -88,10 +90,20 @@ class Pool:
             try:
                 await self._serve(process)
             finally:
-                self._processes.discard(process)
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+                ending = asyncio.create_task(self._end(process))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+                await asyncio.shield(ending)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Kill a member and wait until nothing is left of it: no zombie, no open pipe."""
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        with contextlib.suppress(TimeoutError):  # something it started may keep its pipes open
+            async with asyncio.timeout(AFTER_FAULT_S):
+                await process.communicate()
+        await process.wait()
+        self._processes.discard(process)
 
     async def _some_call(self) -> None:
         """Wait until there is a call that somebody still waits for."""
