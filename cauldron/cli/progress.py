@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from rich.console import RenderableType
 from rich.live import Live
 from rich.progress import Progress
 from rich.progress_bar import ProgressBar
@@ -95,7 +96,8 @@ def panel(status: Status) -> Table:
     )
     bar = ProgressBar(total=max(1, total), completed=done, width=76, complete_style="dark_orange")
     rows = Table.grid()
-    for part in (head, bar, _figures(status), *_reason(status)):
+    parts: list[RenderableType] = [head, bar, _figures(status), *_reason(status)]
+    for part in parts:
         rows.add_row(part)
     return rows
 
