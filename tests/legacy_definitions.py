@@ -8,12 +8,28 @@ from bson import Int64
 
 Found = tuple[str, str, dict[str, Any]]
 TREE = [
-    {"name": "Background", "mode": "manual", "traits": [
-        {"name": "Red", "value": "crimson backdrop", "rarity": 12}, {"name": "Blue", "rarity": "30"},
-        {"name": "None", "value": "plain", "rarity": 0}]},
-    {"name": "Number", "mode": "generated", "generator": {
-        "type": "range", "start": 1, "end": 40, "step": 1, "zeroPad": 3, "uniqueAcrossCook": True}},
-]  # fmt: skip
+    {
+        "name": "Background",
+        "mode": "manual",
+        "traits": [
+            {"name": "Red", "value": "crimson backdrop", "rarity": 12},
+            {"name": "Blue", "rarity": "30"},
+            {"name": "None", "value": "plain", "rarity": 0},
+        ],
+    },
+    {
+        "name": "Number",
+        "mode": "generated",
+        "generator": {
+            "type": "range",
+            "start": 1,
+            "end": 40,
+            "step": 1,
+            "zeroPad": 3,
+            "uniqueAcrossCook": True,
+        },
+    },
+]
 TYPES = [
     {
         "title": "Hat",
@@ -38,18 +54,40 @@ def _tools() -> Iterator[Found]:
 def _spells(world: Any) -> Iterator[Found]:
     for number, spell_id in enumerate(world.spell_ids):
         world.truth.spells.add(str(spell_id))
-        yield "noema", "spells", {
-            "_id": spell_id, "name": f"Spell {number % 8}", "slug": f"spell-{number % 8}-65f1ab",
-            "ownedBy": world.users[0], **[{"visibility": "listed"}, {"isPublic": True}, {}][number % 3],
-            "steps": [
-                {"id": "n1", "stepId": 1, "toolIdentifier": "fluxpro", "displayName": "Flux",
-                 "parameterMappings": {"width": {"type": "static", "value": 1024}}},
-                {"id": "N 2", "toolId": "comfy-1", "parameterOverrides": {"strength": 0.4},
-                 "parameterMappings": {"image": {"type": "nodeOutput", "nodeId": "n1", "outputKey": "image"}}},
-            ],
-            "connections": [{"fromWindowId": "n1", "fromOutput": "image", "toWindowId": "N 2", "toInput": "image"}],
-            "exposedInputs": [{"nodeId": "n1", "paramKey": "prompt"}], "usageCount": 7, "pricePoints": 3,
-        }  # fmt: skip
+        yield (
+            "noema",
+            "spells",
+            {
+                "_id": spell_id,
+                "name": f"Spell {number % 8}",
+                "slug": f"spell-{number % 8}-65f1ab",
+                "ownedBy": world.users[0],
+                **[{"visibility": "listed"}, {"isPublic": True}, {}][number % 3],
+                "steps": [
+                    {
+                        "id": "n1",
+                        "stepId": 1,
+                        "toolIdentifier": "fluxpro",
+                        "displayName": "Flux",
+                        "parameterMappings": {"width": {"type": "static", "value": 1024}},
+                    },
+                    {
+                        "id": "N 2",
+                        "toolId": "comfy-1",
+                        "parameterOverrides": {"strength": 0.4},
+                        "parameterMappings": {
+                            "image": {"type": "nodeOutput", "nodeId": "n1", "outputKey": "image"}
+                        },
+                    },
+                ],
+                "connections": [
+                    {"fromWindowId": "n1", "fromOutput": "image", "toWindowId": "N 2", "toInput": "image"}
+                ],
+                "exposedInputs": [{"nodeId": "n1", "paramKey": "prompt"}],
+                "usageCount": 7,
+                "pricePoints": 3,
+            },
+        )
 
 
 def _collections(world: Any) -> Iterator[Found]:
@@ -87,33 +125,64 @@ def _early(world: Any) -> Iterator[Found]:
     for number in range(6):
         key = 8_123_456_789_000 + number
         world.truth.collections[str(key)] = f"Old {number}"
-        yield "station", "gallery", {
-            "_id": world.oid(), "collectionId": Int64(key), "name": f"Old {number}", "userId": 123456789 + number,
-            "size": 50, "config": {"masterPrompt": "a fox with [Hat]", "traitTypes": TYPES, "workflow": "MAKE"},
-            "initiated": 1_700_000_000_000, "chain": "eth",
-        }  # fmt: skip
+        yield (
+            "station",
+            "gallery",
+            {
+                "_id": world.oid(),
+                "collectionId": Int64(key),
+                "name": f"Old {number}",
+                "userId": 123456789 + number,
+                "size": 50,
+                "config": {"masterPrompt": "a fox with [Hat]", "traitTypes": TYPES, "workflow": "MAKE"},
+                "initiated": 1_700_000_000_000,
+                "chain": "eth",
+            },
+        )
         for piece in range(5):
             state, word = [
-                ("generated", "pending_review"), ("approved", "approved"), ("rejected", "rejected"),
-                ("culled", "culled"), ("rejected", "pending_regeneration"),
-            ][piece]  # fmt: skip
+                ("generated", "pending_review"),
+                ("approved", "approved"),
+                ("rejected", "rejected"),
+                ("culled", "culled"),
+                ("rejected", "pending_regeneration"),
+            ][piece]
             world.truth.pieces[state] += 1
             world.truth.outputs["success"] += 1
             world.truth.cook_made[f"studio-{key}"] += 1
             one = world.oid()
             if world.detail:
                 world.truth.links[str(one)] = (None, f"studio-{key}")
-            yield "station", "studio", {
-                "_id": one, "collectionId": Int64(key), "userId": 123456789 + number, "status": word,
-                "files": [{"url": f"https://cdn.example.org/{key}/{piece}.png", "type": "image"}], "prompt": "a fox",
-                "traits": [{"type": "Hat", "value": {"name": "Crown", "prompt": "a golden crown", "rarity": 0.5}}],
-                "workflow": "MAKE", "generation": {"timestamp": 1_700_000_100_000, "seed": 4, "duration": 900},
-                "version": 1, "export": {"number": piece + 1},
-            }  # fmt: skip
+            yield (
+                "station",
+                "studio",
+                {
+                    "_id": one,
+                    "collectionId": Int64(key),
+                    "userId": 123456789 + number,
+                    "status": word,
+                    "files": [{"url": f"https://cdn.example.org/{key}/{piece}.png", "type": "image"}],
+                    "prompt": "a fox",
+                    "traits": [
+                        {"type": "Hat", "value": {"name": "Crown", "prompt": "a golden crown", "rarity": 0.5}}
+                    ],
+                    "workflow": "MAKE",
+                    "generation": {"timestamp": 1_700_000_100_000, "seed": 4, "duration": 900},
+                    "version": 1,
+                    "export": {"number": piece + 1},
+                },
+            )
         world.truth.cooks["Stopped"] += 1
         if number < 3:
-            cooking.append({
-                "userId": 123456789 + number, "collectionId": Int64(key), "status": ["active", "paused"][number % 2],
-                "generationCount": 5, "targetSupply": 50, "startedAt": 1_700_000_000_000, "pausedAt": None,
-            })  # fmt: skip
+            cooking.append(
+                {
+                    "userId": 123456789 + number,
+                    "collectionId": Int64(key),
+                    "status": ["active", "paused"][number % 2],
+                    "generationCount": 5,
+                    "targetSupply": 50,
+                    "startedAt": 1_700_000_000_000,
+                    "pausedAt": None,
+                }
+            )
     yield "station", "global_status", {"_id": world.oid(), "type": "globalStatus", "cooking": cooking}

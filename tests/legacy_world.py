@@ -300,8 +300,9 @@ class World:
         ids, known, total = [], 0, 0
         for step in range(self.random.randrange(1, 4)):
             micro = self.random.randrange(1, 60_000)
-            doc, readable = self.output(user=user, micro=micro, cast=cast_id, step=step, status="success",
-                                        cook=links.get("cook"))  # fmt: skip
+            doc, readable = self.output(
+                user=user, micro=micro, cast=cast_id, step=step, status="success", cook=links.get("cook")
+            )
             ids.append(doc["_id"])
             known, total = known + (readable or 0), total + micro
             yield "noema", "generationOutputs", doc
@@ -310,8 +311,16 @@ class World:
         if ending != "none":
             own = 0 if ending == "separate" else self.random.randrange(1, 60_000)
             tool = f"spell-{spell}" if ending == "separate" else None
-            doc, readable = self.output(user=user, final_of=total + own, cast=cast_id, step=9, tool=tool,
-                                        status="success", review=review, **links)  # fmt: skip
+            doc, readable = self.output(
+                user=user,
+                final_of=total + own,
+                cast=cast_id,
+                step=9,
+                tool=tool,
+                status="success",
+                review=review,
+                **links,
+            )
             ids.append(doc["_id"])
             known = max(known, readable or 0)
             yield "noema", "generationOutputs", doc
@@ -325,9 +334,15 @@ class World:
             self.truth.casts["completed" if ending != "none" else "failed"] += 1
             return
         self.truth.casts["failed" if state == "running" else state] += 1
-        body: Doc = {"_id": cast_id, "spellId": spell, "initiatorAccountId": user, "status": state,
-                     "stepGenerationIds": [*ids, ids[0]], "startedAt": self.date(self._second),
-                     "metadata": {"spellSlug": "s", "webhookSecret": self.secret()}}  # fmt: skip
+        body: Doc = {
+            "_id": cast_id,
+            "spellId": spell,
+            "initiatorAccountId": user,
+            "status": state,
+            "stepGenerationIds": [*ids, ids[0]],
+            "startedAt": self.date(self._second),
+            "metadata": {"spellSlug": "s", "webhookSecret": self.secret()},
+        }
         if self.chance(0.5):
             body["costUsd"] = 0.5
         yield "noema", "casts", body
@@ -351,12 +366,24 @@ class World:
             ours = {"completed": "Completed", "failed": "Failed"}.get(state, "Stopped")
             self.truth.cooks[ours if document else "Stopped"] += 1
             if document:
-                yield "noema", "cooks", {
-                    "_id": cook_id, "collectionId": collection, "initiatorAccountId": user, "status": state,
-                    "targetSupply": pieces, "generatedCount": pieces * 2, "costUsd": 0, "events": events,
-                    "generationIds": ["static-image-test"], "startedAt": self.date(self._second),
-                    "updatedAt": self.date(self._second + 60), "metadata": {"turn": turn},
-                }  # fmt: skip
+                yield (
+                    "noema",
+                    "cooks",
+                    {
+                        "_id": cook_id,
+                        "collectionId": collection,
+                        "initiatorAccountId": user,
+                        "status": state,
+                        "targetSupply": pieces,
+                        "generatedCount": pieces * 2,
+                        "costUsd": 0,
+                        "events": events,
+                        "generationIds": ["static-image-test"],
+                        "startedAt": self.date(self._second),
+                        "updatedAt": self.date(self._second + 60),
+                        "metadata": {"turn": turn},
+                    },
+                )
 
     def _piece(
         self,
@@ -374,8 +401,9 @@ class World:
             yield from self.cast(user=user, cook=cook_id, collection=collection, place=place, review=review)
             return
         status = self.pick("success", "success", "success", "failed")
-        doc, readable = self.output(user=user, cook=cook_id, collection=collection, place=place, review=review,
-                                    status=status)  # fmt: skip
+        doc, readable = self.output(
+            user=user, cook=cook_id, collection=collection, place=place, review=review, status=status
+        )
         self.truth.pieces["failed" if status == "failed" else review or "generated"] += 1
         self.truth.cook_made[str(cook_id)] += status == "success"
         self.truth.cost_micro += readable or 0
@@ -391,10 +419,20 @@ class World:
         self.closing.append(("station", "cook_events", {**began, **whose, "ts": self._now()}))
         for place in range(pieces):
             row = self.oid()
-            self.closing.append(("station", "cook_jobs", {
-                "_id": row, "status": self.pick("queued", "running", "done"), "pieceIndex": place, **whose,
-                "userContext": {"apiKey": self.secret()}, "attempt": 0,
-            }))  # fmt: skip
+            self.closing.append(
+                (
+                    "station",
+                    "cook_jobs",
+                    {
+                        "_id": row,
+                        "status": self.pick("queued", "running", "done"),
+                        "pieceIndex": place,
+                        **whose,
+                        "userContext": {"apiKey": self.secret()},
+                        "attempt": 0,
+                    },
+                )
+            )
             doc, readable = self.output(user=user, cook=cook_id, job=row, linked="row", status="success")
             self.truth.pieces["generated"] += 1
             self.truth.cook_made[str(cook_id)] += 1
@@ -428,10 +466,16 @@ class World:
         from tests.legacy_definitions import definitions
 
         stories = [
-            (30, self.lone), (1, self.oddity), (1, self.fresh), (12, self.cast),
-            (2, lambda: self.cast(document=False)), (6, self.cook), (1, lambda: self.cook(document=False)),
-            (3, lambda: self.cook(by_spell=True)), (2, self.cook_of_2025),
-        ]  # fmt: skip
+            (30, self.lone),
+            (1, self.oddity),
+            (1, self.fresh),
+            (12, self.cast),
+            (2, lambda: self.cast(document=False)),
+            (6, self.cook),
+            (1, lambda: self.cook(document=False)),
+            (3, lambda: self.cook(by_spell=True)),
+            (2, self.cook_of_2025),
+        ]
         for found in definitions(self):
             self.truth.documents += 1
             yield found

@@ -8,6 +8,7 @@ COOK_JOBS = "cook_jobs"
 CAST_JOBS = "cast_jobs"
 GATES = "gates"
 NOT_STARTED = ("held", "queued", "waiting")  # jobs without a lease, not yet settled
+BY_LEGACY_ID = Index(fields=("legacyId",), where={"imported": True})  # costs what is made here nothing
 
 
 def _events(name: str) -> Table:
@@ -48,11 +49,19 @@ TABLES: tuple[Table, ...] = (
     Table(name="plans"),
     Table(
         name="collections",
-        indexes=(Index(fields=("owner", "slug"), unique=True), Index(fields=("owner", "-updatedAt"))),
+        indexes=(
+            Index(fields=("owner", "slug"), unique=True),
+            Index(fields=("owner", "-updatedAt")),
+            BY_LEGACY_ID,
+        ),
     ),
     Table(
         name="cooks",
-        indexes=(Index(fields=("collectionId", "-startedAt")), Index(fields=("owner", "-startedAt"))),
+        indexes=(
+            Index(fields=("collectionId", "-startedAt")),
+            Index(fields=("owner", "-startedAt")),
+            BY_LEGACY_ID,
+        ),
     ),
     Table(
         name="cook_status",
@@ -64,7 +73,11 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         name="pieces",
-        indexes=(Index(fields=("cookId", "state", "number")), Index(fields=("cookId", "number"))),
+        indexes=(
+            Index(fields=("cookId", "state", "number")),
+            Index(fields=("cookId", "number")),
+            BY_LEGACY_ID,
+        ),
     ),
     Table(
         name="generationOutputs",
@@ -73,10 +86,16 @@ TABLES: tuple[Table, ...] = (
             Index(fields=("castId",)),
             Index(fields=("cookId",)),
             Index(fields=("cacheKey",)),
+            BY_LEGACY_ID,
         ),
     ),
     Table(
-        name="casts", indexes=(Index(fields=("owner", "-startedAt")), Index(fields=("spellId", "-startedAt")))
+        name="casts",
+        indexes=(
+            Index(fields=("owner", "-startedAt")),
+            Index(fields=("spellId", "-startedAt")),
+            BY_LEGACY_ID,
+        ),
     ),
     Table(name="exports", indexes=(Index(fields=("cookId", "-createdAt")),)),
 )

@@ -241,6 +241,8 @@ class Cooking:
 
     async def _projected(self, cook_id: str) -> Doc:
         [doc] = await self.store.get("cook_status", [cook_id])
+        if doc is not None and doc.get("imported"):
+            return doc  # of an earlier system: no stream stands behind it
         newest = await self.store.find(
             self.cooks.streams.table, {"stream": stream_of(cook_id)}, order=("-seq",), limit=1
         )

@@ -21,6 +21,7 @@ from cauldron.domain.legacy.spells import spell_slug
 from cauldron.domain.legacy.tallies import new_cook
 from cauldron.domain.legacy.values import Doc, first, id_of, part, text_of
 from cauldron.domain.times import iso
+from cauldron.persistence.schema import MIGRATIONS
 from cauldron.ports.legacy import Decode, LegacySource, Part, Unreadable
 from cauldron.ports.storage import Store
 from cauldron.ports.system import Clock
@@ -28,7 +29,7 @@ from cauldron.services.migrating_blocks import Blocks, Entry, aside_entry, entry
 from cauldron.services.migrating_notebook import Notebook
 from cauldron.services.migrating_parents import Parents
 from cauldron.services.migrating_report import Report
-from cauldron.services.migrating_writing import MIGRATIONS, Writer, Written
+from cauldron.services.migrating_writing import Writer, Written
 
 KINDS: Mapping[str, str] = {
     "generationOutputs": "outputs",

@@ -7,11 +7,12 @@ from typing import Any
 
 from cauldron.domain.errors import CauldronError, Duplicate, Invalid, StaleVersion, Unavailable
 from cauldron.domain.legacy.mapping import COLLECTIONS, EVENTS, SET_ASIDE, SPELLS
+from cauldron.persistence import schema
+from cauldron.persistence.schema import MIGRATIONS
 from cauldron.ports.storage import Compare, Doc, Index, Insert, Patch, Put, Store, Table
 
-MIGRATIONS = "migrations"
 TABLES: tuple[Table, ...] = (
-    Table(name=MIGRATIONS),
+    *schema.TABLES,
     Table(name=SET_ASIDE, indexes=(Index(fields=("reason",)), Index(fields=("legacyId",)))),
     Table(name=EVENTS, indexes=(Index(fields=("cookId", "at")), Index(fields=("collectionId", "at")))),
 )

@@ -44,6 +44,8 @@ class Rebuilding:
 
         A cook may go on meanwhile: it is compared as of the commit it was projected up to.
         """
+        if await self._imported(cook_id):
+            return
         upto = (await self.projector.catch_up(cook_id)).seq
         known: dict[str, set[str]] = {table: set() for table, _ in COUNTED}
         async for docs in self._documents(cook_id, upto=upto):
@@ -57,6 +59,8 @@ class Rebuilding:
 
     async def rewrite(self, cook_id: str, findings: Findings) -> None:
         """Replace every read model of a cook by a fresh fold of its stream."""
+        if await self._imported(cook_id):
+            return
         upto = (await self.projector.catch_up(cook_id)).seq
         known: dict[str, set[str]] = {table: set() for table, _ in COUNTED}
         async for docs in self._documents(cook_id, upto=upto):
@@ -70,6 +74,11 @@ class Rebuilding:
             await self.store.commit([Delete(table, doc["_id"], {"seq": doc["seq"]})], atomic=False)
         await self.projector.catch_up(cook_id)
         findings.cooks += 1
+
+    async def _imported(self, cook_id: str) -> bool:
+        """Whether a cook came from an earlier system: no stream stands behind its records."""
+        [record] = await self.store.get("cooks", [cook_id])
+        return record is not None and record.get("imported") is True
 
     async def _extra(
         self, cook_id: str, known: Mapping[str, set[str]], *, upto: int
