@@ -83,7 +83,7 @@ def palette(categories, colours):
 class TestTheLawOfWeights:
     """Inclusion probabilities of the loop "draw, drop what was there, repeat", from exact fractions."""
 
-    ROUNDS = 1200
+    ROUNDS = 800
 
     def frequencies(self, doc, cells):
         collection = parse_collection(doc)
