@@ -22,6 +22,7 @@ from cauldron.domain.errors import CauldronError, Invalid, NotFound, StorageFull
 
 CHUNK_BYTES = 1024 * 1024
 LEFTOVER_AGE_S = 24 * 3600  # older temporary files belong to writers that died
+TOUCH_EVERY_S = 3600  # a blob that is asked for counts as used now, to within this time
 LIST_PAGE = 512
 SYNC_THREADS = 8
 
@@ -148,14 +149,49 @@ class BlobFiles:
         return self.size(digest) is not None
 
     def size(self, digest: str) -> int | None:
-        """Size in bytes, or None when it is not stored."""
+        """Size in bytes, or None when it is not stored. Who asks may rely on it: it counts as used now."""
+        file = self._file(digest)
         try:
-            found = os.lstat(self._file(digest))
+            found = os.lstat(file)
+            if time.time() - found.st_mtime > TOUCH_EVERY_S:
+                _touch(file)
         except FileNotFoundError:
             return None
         except OSError as exc:
             raise _translate(exc, f"cannot look at {digest}") from exc
         return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def touched_ms(self, digest: str) -> int | None:
+        """When the blob was put or asked for last, to within an hour; None when it is not stored."""
+        try:
+            return os.lstat(self._file(digest)).st_mtime_ns // 1_000_000
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise _translate(exc, f"cannot look at {digest}") from exc
+
+    def discard(self, digest: str, *, touched_before_ms: int) -> bool:
+        """Remove a blob unless it was used at or after that instant; whether it is gone.
+
+        It is moved aside before its age is read a last time, so that nobody who finds it
+        loses it: whoever asks meanwhile either makes it young, and it is put back, or is
+        told that it is not stored, and stores it again.
+        """
+        file = self._file(digest)
+        aside = self._aside / f"discard-{digest}"
+        try:
+            if file.lstat().st_mtime_ns // 1_000_000 >= touched_before_ms:
+                return False
+            file.rename(aside)
+            if aside.lstat().st_mtime_ns // 1_000_000 >= touched_before_ms:
+                aside.rename(file)  # the same content, should it have been stored again
+                return False
+            aside.unlink()
+        except FileNotFoundError:
+            return not file.is_file()
+        except OSError as exc:
+            raise _translate(exc, f"cannot discard {digest}") from exc
+        return True
 
     def path(self, digest: str) -> Path:
         """The file with the content, only to be read. Raises NotFound."""
@@ -197,6 +233,12 @@ class BlobFiles:
                 digest = folder + entry.name
                 if _DIGEST.fullmatch(digest) and entry.is_file(follow_symlinks=False):
                     yield digest, entry.stat(follow_symlinks=False).st_size
+
+
+def _touch(file: Path) -> None:
+    """Make a file young. One that belongs to another user stays as it is."""
+    with contextlib.suppress(PermissionError):
+        os.utime(file)
 
 
 def _write_all(handle: int, data: bytes) -> None:
@@ -289,6 +331,14 @@ class FsBlobs:
     async def delete(self, digest: str) -> None:
         """Forget a blob; deleting what is absent is no error."""
         await asyncio.to_thread(self.files.delete, digest)
+
+    async def touched_ms(self, digest: str) -> int | None:
+        """When a blob was put or asked for last; see ``BlobSweep``."""
+        return self.files.touched_ms(digest)
+
+    async def discard(self, digest: str, *, touched_before_ms: int) -> bool:
+        """Remove a blob that has not been used since; see ``BlobSweep``."""
+        return await asyncio.to_thread(self.files.discard, digest, touched_before_ms=touched_before_ms)
 
 
 def _take(each: Iterator[tuple[str, int]]) -> "list[tuple[str, int]]":

@@ -31,7 +31,7 @@ from cauldron.adapters.sqlite_terms import (
     scalar,
 )
 from cauldron.domain.errors import Invalid
-from cauldron.ports.storage import Doc, Index, Insert, Op, Patch, Put, Table
+from cauldron.ports.storage import Doc, Expunge, Index, Insert, Op, Patch, Put, Redact, Table
 
 MAX_SHAPES = 1024  # statements remembered per table
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -171,7 +171,7 @@ class TableSql:
 
     def prepare(self, op: Op) -> Prepared:
         """The statement for ``op``. Raises Invalid, before anything is written."""
-        if self.feed and not isinstance(op, Insert):
+        if self.feed and not isinstance(op, Insert | Redact | Expunge):
             raise Invalid(f"{self.name} is append-only", table=self.name)
         if isinstance(op, Insert):
             return Prepared(self._insert, self._row(op.doc), op, None)

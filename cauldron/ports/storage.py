@@ -79,6 +79,24 @@ class Delete:
     guard: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Redact(Put):
+    """Put a document of a feed anew at its place: how personal data leaves the log.
+
+    ``expected`` is its version. With :class:`Expunge` the only change that a feed
+    admits (docs/adr/0013); readers that have passed the document see nothing of it.
+    """
+
+    def __post_init__(self) -> None:
+        if not self.expected:
+            raise ValueError("what is redacted is named with its version")
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge(Delete):
+    """Remove a document of a feed: whole streams of test records leave the log so."""
+
+
 Op = Insert | Put | Patch | Delete
 
 
