@@ -1,6 +1,7 @@
 """The composition root: the only module that knows every class."""
 
 import asyncio
+import gc
 import os
 import random
 import secrets
@@ -271,6 +272,7 @@ class Studio:
     @asynccontextmanager
     async def running(self, *, slots: int | None = None, work: bool = True) -> AsyncIterator[Engine]:
         """An engine at work while the block runs; it drains at the end."""
+        gc.set_threshold(50_000, 20, 20)  # folding makes many objects and no cycles: a seventh of its time
         engine = self.engine(slots=slots, work=work)
         loops = [
             asyncio.create_task(loop)

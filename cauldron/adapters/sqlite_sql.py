@@ -31,9 +31,10 @@ from cauldron.adapters.sqlite_terms import (
     scalar,
 )
 from cauldron.domain.errors import Invalid
-from cauldron.ports.storage import Doc, Expunge, Index, Insert, Op, Patch, Put, Redact, Table
+from cauldron.ports.storage import Doc, Expunge, Index, Insert, Op, Patch, Put, Redact, Table, Where
 
 MAX_SHAPES = 1024  # statements remembered per table
+MOST_PLAIN = 1_000  # characters of a text that is handed over as it is
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
@@ -137,8 +138,10 @@ class TableSql:
         self.hot_paths = tuple(_hot_paths(table) if hot is None else hot)
         self.hot = frozenset(self.hot_paths)
         self.indexes = tuple(IndexSql.of(table.name, index, self.hot) for index in table.indexes)
-        self._changes: dict[tuple[str, ...], tuple[str, list[tuple[str, str]]]] = {}
-        self._patches: dict[tuple[tuple[str, ...], str], str] = {}
+        self._flat = all("." not in path for path in self.hot_paths)
+        self._changes: dict[tuple[Any, ...], tuple[str, list[tuple[str, str]]]] = {}
+        self._patches: dict[tuple[str, str], str] = {}
+        self._guards: dict[tuple[str, ...], str] = {}
         here = quoted(table.name)
         hot_columns = [column(path, self.hot) for path in self.hot_paths]
         names, marks = "".join(f",{c}" for c in hot_columns), ",?" * len(hot_columns)
@@ -193,29 +196,43 @@ class TableSql:
         return Prepared(self._replace, (*row[1:], row[0], version), op, "stale")
 
     def _patch(self, op: Patch) -> Prepared:
-        where, params = conditions(op.guard, self.hot)
-        shape = (tuple(op.set), where)
-        sql = self._patches.get(shape)
+        where, params = self._guard(op.guard)
         change, values = self.change(op.set)
+        sql = self._patches.get((change, where))
         if sql is None:
             sql = f"UPDATE {quoted(self.name)} SET {change} WHERE id=?{where}{_reachable(op.set)}"
             if len(self._patches) < MAX_SHAPES:
-                self._patches[shape] = sql
+                self._patches[change, where] = sql
         return Prepared(sql, (*values, _id(op.id, self.name), *params), op, "stale")
+
+    def _guard(self, guard: Where) -> tuple[str, Params]:
+        """:func:`conditions`, remembered for guards of texts alone: nearly all are."""
+        if not all(type(value) is str and "\0" not in value for value in guard.values()):
+            return conditions(guard, self.hot)
+        paths = tuple(guard)
+        sql = self._guards.get(paths)
+        if sql is None:
+            sql = conditions(guard, self.hot)[0]
+            if len(self._guards) < MAX_SHAPES:
+                self._guards[paths] = sql
+        return sql, tuple(guard.values())
 
     def change(self, fields: Mapping[str, Any], increment: Sequence[str] = ()) -> tuple[str, Params]:
         """The SET clause that assigns ``fields`` and adds one to ``increment``."""
-        shape = (*fields, "+", *increment)
+        marks = tuple("?" if _is_plain(value) else "json(?)" for value in fields.values())
+        shape = (*fields, "+", *increment, marks)
         known = self._changes.get(shape)
         if known is None:
-            known = _change_sql(fields, increment, self.hot_paths, table=self.name)
+            known = _change_sql(fields, increment, self.hot_paths, table=self.name, marks=marks)
             if len(self._changes) < MAX_SHAPES:
                 self._changes[shape] = known
         sql, hot_from = known
-        values: list[Any] = [encode(value, where=path) for path, value in fields.items()]
-        for path, text in zip(fields, values, strict=True):
-            if "\\u0000" in text and path in self.fields:
-                _refuse_nul(path, fields[path])
+        values: list[Any] = []
+        for mark, (path, value) in zip(marks, fields.items(), strict=True):
+            text = value if mark == "?" else encode(value, where=path)
+            if mark != "?" and "\\u0000" in text and path in self.fields:
+                _refuse_nul(path, value)
+            values.append(text)
         values += [_hot_value(_inside(fields[source], rest)) for source, rest in hot_from]
         return sql, tuple(values)
 
@@ -227,7 +244,19 @@ class TableSql:
         if "\\u0000" in text:
             for path in self.fields:
                 _refuse_nul(path, pick(doc, path))
-        return (name, text, *(_hot_value(pick(doc, path)) for path in self.hot_paths))
+        if self._flat:
+            found = [doc.get(path) for path in self.hot_paths]
+        else:
+            found = [pick(doc, path) for path in self.hot_paths]
+        return (name, text, *[v if v is None or type(v) is str else _hot_value(v) for v in found])
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether SQLite makes the same JSON of ``value`` as we do; then it need not read our text."""
+    kind = type(value)
+    if kind is str:
+        return len(value) < MOST_PLAIN and value.isascii() and "\0" not in value
+    return value is None or (kind is int and -(2**63) <= value < 2**63)
 
 
 def _refuse_nul(path: str, value: Any) -> None:
@@ -262,14 +291,19 @@ def _inside(value: Any, rest: str) -> Any:
 
 
 def _change_sql(
-    fields: Mapping[str, Any], increment: Sequence[str], hot_paths: Sequence[str], *, table: str
+    fields: Mapping[str, Any],
+    increment: Sequence[str],
+    hot_paths: Sequence[str],
+    *,
+    table: str,
+    marks: Sequence[str],
 ) -> tuple[str, list[tuple[str, str]]]:
     """The SET clause, and where the values of its hot columns come from: (field set, path inside it)."""
     for path in (*fields, *increment):
         if path.split(".", 1)[0] in ("_id", "_v"):
             raise Invalid(f"{table}: {path} cannot be set", path=path)
     hot = frozenset(hot_paths)
-    parts = [f"{json_path(path)},json(?)" for path in fields]
+    parts = [f"{json_path(path)},{mark}" for path, mark in zip(fields, marks, strict=True)]
     parts += [f"{json_path(path)},coalesce({column(path, hot)},0)+1" for path in increment]
     if not parts:
         return "v=v+1", []

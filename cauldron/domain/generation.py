@@ -1,7 +1,6 @@
 """The generation output: the record of one tool execution, schema version 2."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cauldron.domain.events import StepRecord
 from cauldron.domain.times import iso
@@ -12,9 +11,8 @@ TERMINAL = frozenset({"success", "failed", "cancelled", "timeout"})
 DELIVERY_STATUSES = ("skipped", "pending", "sent", "dropped")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parents:
-    """What an execution belongs to; absent ones are None."""
+class Parents(NamedTuple):
+    """What an execution belongs to; absent ones are None. One is made for every record: a tuple is cheap."""
 
     owner: str
     visibility: str
