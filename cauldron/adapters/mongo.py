@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from pymongo import IndexModel
+from pymongo import IndexModel, ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.read_concern import ReadConcern
@@ -21,7 +21,7 @@ from cauldron.adapters.mongo_changes import Bell, Chime
 from cauldron.adapters.mongo_claim import Claims
 from cauldron.adapters.mongo_documents import decode
 from cauldron.adapters.mongo_feed import BY_TS, TS_INDEX, Feed
-from cauldron.adapters.mongo_link import Link
+from cauldron.adapters.mongo_link import DURABLE, Link
 from cauldron.adapters.mongo_query import MongoTable, Query
 from cauldron.adapters.mongo_statements import Write, prepare, runs
 from cauldron.adapters.mongo_write import Lane, Outcome, run_deletes
@@ -225,7 +225,11 @@ class MongoStore:
                     await _in_transaction(live.link, same, session)
 
         async with live.transactions, live.link.session() as session:
-            await live.link.steadily(lambda: session.with_transaction(body))
+            await live.link.steadily(
+                lambda: session.with_transaction(
+                    body, ReadConcern("snapshot"), DURABLE, ReadPreference.PRIMARY
+                )
+            )
         return [None] * len(writes)
 
     async def claim(self, claim: Claim) -> list[Doc]:

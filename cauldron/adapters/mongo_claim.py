@@ -81,7 +81,10 @@ class Claims:
                 return found
 
         async def find_taken() -> Doc | None:  # scans; only after an answer was lost twice
-            return await self._collection.find_one({"_t": token})
+            found = await self._collection.find_one({"_t": token})
+            if found is not None:  # changes nothing, but waits until all before it is durable
+                await self._collection.update_one({"_id": found["_id"], "_t": token}, {"$set": {"_t": token}})
+            return found
 
         taken, _ = await self._patiently(find_and_update, unless=find_taken)
         return [decode(taken)] if taken else []

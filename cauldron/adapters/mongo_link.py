@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import structlog
 from bson.timestamp import Timestamp
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
@@ -35,6 +35,7 @@ log = structlog.get_logger("cauldron.mongo")
 Doc = dict[str, Any]
 T = TypeVar("T")
 
+DURABLE = WriteConcern(w="majority", j=True)
 OLDEST_WIRE_VERSION = 17  # MongoDB 6.0: partial indexes over several values
 MARKER, LAYOUT = "cauldron", 1  # a collection that says whose database it is; a later version has more
 SLOW_S = 1.0
@@ -120,8 +121,10 @@ class Link:
         if database.name in ("admin", "config", "local"):
             raise Invalid(f"{self.where}: {database.name} is MongoDB's own database", path="url")
         self.db: AsyncDatabase[Doc] = database.with_options(
-            write_concern=WriteConcern(w="majority", j=True), read_concern=ReadConcern("majority")
-        )
+            write_concern=DURABLE,
+            read_concern=ReadConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
+        )  # whatever the URL says
         self.horizon = _HORIZONS.setdefault(url, Horizon())
 
     def _say(self, exc: BaseException) -> str:
@@ -187,7 +190,8 @@ class Link:
         marker = await self._marker()
         if marker is None:
             names = await self.steadily(self.db.list_collection_names)
-            if any(not name.startswith("system.") for name in names) and await self._marker() is None:
+            theirs = [name for name in names if name != MARKER and not name.startswith("system.")]
+            if theirs and await self._marker() is None:
                 raise Invalid(f"{self.where}: the database holds another program's data", path="url")
             claim = {"$setOnInsert": {"layout": LAYOUT}}
             await self.steadily(lambda: self.db[MARKER].update_one({"_id": "layout"}, claim, upsert=True))
