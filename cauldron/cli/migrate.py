@@ -22,6 +22,29 @@ from cauldron.services.migrating import Migrating, Wanted
 from cauldron.services.migrating_report import Report
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+From = Annotated[
+    list[str], typer.Option("--from", metavar="DIR|URL", help="A dump folder (repeatable), or mongodb://…")
+]
+Apply = Annotated[bool, typer.Option("--apply", help="Write; without it nothing is changed.")]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="A JSON line per document: what became of it, and why."),
+]
+Cutoff = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="Deliveries older than this are never made; default: now, so none is."),
+]
+Accounts = Annotated[
+    list[str] | None,
+    typer.Option("--account", metavar="OLD=NEW", help="An old owner as an account here; *=… all others."),
+]
+Tools = Annotated[
+    list[str] | None,
+    typer.Option("--tool", metavar="OLD=NEW", help="An old tool or workflow as a tool here."),
+]
+Processes = Annotated[
+    int | None, typer.Option(min=0, max=64, help="Processes that read ahead; default: 2 for large dumps.")
+]
 LARGE_BYTES = 16_000_000  # more is mapped by processes beside this one
 SHOWN = 40  # rules
 
@@ -37,65 +60,53 @@ def register(app: typer.Typer) -> None:
 
 @command
 def legacy(
-    places: Annotated[
-        list[str],
-        typer.Option("--from", metavar="DIR|URL", help="A dump folder (repeatable), or mongodb://…"),
-    ],
-    apply: Annotated[bool, typer.Option("--apply", help="Write; without it nothing is changed.")] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A JSON line per document: what became of it, and why."),
-    ] = None,
-    cutoff: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHEN", help="Deliveries older than this are never made; default: now, so none is."
-        ),
-    ] = None,
-    account: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OLD=NEW", help="An old owner as an account here; *=… all others."),
-    ] = None,
-    tool: Annotated[
-        list[str] | None, typer.Option(metavar="OLD=NEW", help="An old tool or workflow as a tool here.")
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=0, max=64, help="Processes that read ahead; default: 2 for large dumps.")
-    ] = None,
+    places: From,
+    apply: Apply = False,
+    report: ReportFile = None,
+    cutoff: Cutoff = None,
+    account: Accounts = None,
+    tool: Tools = None,
+    processes: Processes = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring over the records of the earlier system; without --apply only say what would be."""
+    cutoff_ms, accounts, tools = _instant(cutoff), _pairs(account, "account"), _pairs(tool, "tool")
 
     async def work(app: Studio) -> dict[str, Any]:
         wanted = Wanted(
             apply=apply,
-            cutoff_ms=_instant(cutoff),
+            cutoff_ms=cutoff_ms,
             environment=app.settings.environment,
-            accounts=_pairs(account, "account"),
-            tools=_pairs(tool, "tool"),
+            accounts=accounts,
+            tools=tools,
             processes=_processes(processes, places),
         )
-        await app.store.open(migrating_writing.TABLES)
-        with _lines(report) as line, _progress() as tell:
-            async with _scratch() as scratch:
-                migrating = Migrating(
-                    source=source_for(places),
-                    decode=decode,
-                    store=app.store,
-                    scratch=scratch,
-                    clock=app.clock,
-                    report=Report(line),
-                    tell=tell,
-                )
-                try:
-                    return await migrating.run(wanted)
-                finally:
-                    await migrating.source.close()
+        with _lines(report) as line:
+            return await _migrate(app, places, wanted, Report(line))
 
     found = run(work)
     emit(found, as_json=as_json, text=_told(found))
     if found["faults"] or found.get("written", {}).get("refusedCount"):
         raise typer.Exit(REFUSED)
+
+
+async def _migrate(app: Studio, places: list[str], wanted: Wanted, report: Report) -> dict[str, Any]:
+    await app.store.open(migrating_writing.TABLES)
+    source = source_for(places)
+    try:
+        async with _scratch() as scratch:
+            migrating = Migrating(
+                source=source,
+                decode=decode,
+                store=app.store,
+                scratch=scratch,
+                clock=app.clock,
+                report=report,
+                tell=_progress(),
+            )
+            return await migrating.run(wanted)
+    finally:
+        await source.close()
 
 
 @asynccontextmanager
@@ -152,8 +163,8 @@ def _lines(path: Path | None) -> Iterator[Callable[[bytes], object] | None]:
     unfinished.replace(path)
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[int], object]]:
+def _progress() -> Callable[[int], object]:
+    """A line about once a second: how many documents, how fast."""
     began = last = time.monotonic()
 
     def tell(documents: int) -> None:
@@ -163,7 +174,7 @@ def _progress() -> Iterator[Callable[[int], object]]:
             last = now
             talk.print(f"{documents:,} documents, {documents / (now - began):,.0f}/s", markup=False)
 
-    yield tell
+    return tell
 
 
 def _told(found: dict[str, Any]) -> str:

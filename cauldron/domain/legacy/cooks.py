@@ -1,5 +1,6 @@
 """Cooks of the earlier system, and the events of 2025: records that no stream stands behind."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from cauldron.domain.legacy import statuses
@@ -70,12 +71,18 @@ def map_cook(doc: Doc, tally: Tally | None, setting: Setting, *, before: Doc | N
     owner = setting.owner(first(doc, "initiatorAccountId", "userId"))
     note_owner(owner, notes)
     folded = tally or new_cook()
-    ids = generation_ids(doc, notes)
-    records = cook_records(
-        cook_id, setting, owner=owner, collection_id=id_of(doc, "collectionId"), state=state, reason=reason,
-        detail=detail, started_ms=started, ended_ms=_ended(doc, notes), tally=folded,
-        target=count_of(doc.get("targetSupply")), ids=ids,
-    )  # fmt: skip
+    known = Known(
+        cook_id=cook_id,
+        owner=owner,
+        collection_id=id_of(doc, "collectionId"),
+        state=state,
+        reason=reason,
+        detail=detail,
+        started_ms=started,
+        ended_ms=_ended(doc, notes),
+        target=count_of(doc.get("targetSupply")),
+    )
+    records = cook_records(known, folded, setting, ids=generation_ids(doc, notes))
     _recount(doc, folded, notes)
     records[0][1]["legacy"] = _legacy(doc, said, notes)
     if before is not None:
@@ -107,56 +114,64 @@ def _legacy(doc: Doc, said: str, notes: list[str]) -> Doc:
     return dict(cleaned({**kept, "status": said}, notes))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of a cook beside its executions."""
+
+    cook_id: str
+    owner: str
+    collection_id: str | None
+    state: str
+    reason: str | None = None  # why it rests
+    detail: str | None = None
+    started_ms: int
+    ended_ms: int | None
+    target: int = 0  # pieces that were wanted; 0: not known
+
+
 def cook_records(
-    cook_id: str,
-    setting: Setting,
-    *,
-    owner: str,
-    collection_id: str | None,
-    state: str,
-    reason: str | None,
-    detail: str | None,
-    started_ms: int,
-    ended_ms: int | None,
-    tally: Tally,
-    target: int,
-    ids: list[str] | None = None,
+    known: Known, tally: Tally, setting: Setting, *, ids: list[str] | None = None
 ) -> list[tuple[str, Doc]]:
     """The parent record and the counters of a cook."""
-    first_ids = (ids or tally["ids"])[:FIRST_PAGE]
-    cost = {"costUsd": tally["cost"] / 1_000_000}
+    shared = {
+        "collectionId": known.collection_id,
+        "generationCount": tally["made"],
+        "costUsd": tally["cost"] / 1_000_000,
+        "startedAt": iso(known.started_ms),
+    }
     parent = record_of(
-        cook_id,
+        known.cook_id,
         setting,
-        owner=owner,
-        runId=cook_id,
-        collectionId=collection_id,
+        owner=known.owner,
+        **shared,
+        runId=known.cook_id,
         collectionVersion=None,
-        initiatorAccountId=owner,
-        status=state,
-        startedAt=iso(started_ms),
-        completedAt=None if ended_ms is None else iso(ended_ms),
+        initiatorAccountId=known.owner,
+        status=known.state,
+        completedAt=None if known.ended_ms is None else iso(known.ended_ms),
         generator={},
         planHash=None,
         configHash=None,
         seed=None,
-        generationCount=tally["made"],
-        generationIds=first_ids,
+        generationIds=(ids or tally["ids"])[:FIRST_PAGE],
         pointsSpent=tally["points"],
-        **cost,
     )
+    return [(COOKS, parent), (STATUS, _counters(known, tally, setting, shared))]
+
+
+def _counters(known: Known, tally: Tally, setting: Setting, shared: Doc) -> Doc:
     counts = tally["states"]
-    status = record_of(
-        cook_id,
+    ended = known.started_ms if known.ended_ms is None else known.ended_ms
+    return record_of(
+        known.cook_id,
         setting,
-        owner=owner,
-        cookId=cook_id,
-        collectionId=collection_id,
-        state=state,
-        pauseReason=reason,
-        pauseDetail=detail,
-        targetSupply=target or tally["pieces"],
-        generationCount=tally["made"],
+        owner=known.owner,
+        **shared,
+        cookId=known.cook_id,
+        state=known.state,
+        pauseReason=known.reason,
+        pauseDetail=known.detail,
+        targetSupply=known.target or tally["pieces"],
         lastGenerated=tally["lastMade"] or None,
         queued=0,
         unreviewed=counts.get("generated", 0),
@@ -170,11 +185,8 @@ def cook_records(
         durationMs=tally["duration"],
         rate=0.0,
         eta=None,
-        startedAt=iso(started_ms),
-        updatedAt=iso(ended_ms if ended_ms is not None else started_ms),
-        **cost,
+        updatedAt=iso(ended),
     )
-    return [(COOKS, parent), (STATUS, status)]
 
 
 def cook_from_outputs(cook_id: str, tally: Tally, setting: Setting, *, ends: Doc | None = None) -> Mapped:
@@ -188,9 +200,8 @@ def cook_from_outputs(cook_id: str, tally: Tally, setting: Setting, *, ends: Doc
     if reason is not None:
         state = "Stopped"
     notes = ["cook.rebuilt_from_events" if ends else "cook.rebuilt_from_outputs"]
-    records = cook_records(
-        cook_id,
-        setting,
+    whole = Known(
+        cook_id=cook_id,
         owner=known.get("owner") or tally["owner"] or setting.owner(None),
         collection_id=known.get("collection") or tally["collection"],
         state=state,
@@ -198,9 +209,9 @@ def cook_from_outputs(cook_id: str, tally: Tally, setting: Setting, *, ends: Doc
         detail=detail,
         started_ms=known.get("at") or tally["first"],
         ended_ms=known.get("end") or tally["last"] or None,
-        tally=tally,
         target=int(known.get("target") or 0),
     )
+    records = cook_records(whole, tally, setting)
     records[0][1]["legacy"] = {}
     return Mapped(records, notes)
 

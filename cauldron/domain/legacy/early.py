@@ -36,6 +36,14 @@ STUDIO_CARRIED = frozenset({
     "createdAt", "statusUpdatedAt",
 })  # fmt: skip
 
+TOLD: Doc = {  # they were shown in the chat as they came
+    "notificationPlatform": "telegram",
+    "deliveryStatus": "skipped",
+    "deliveryTimestamp": None,
+    "deliveryAttempts": 0,
+    "deliveryError": None,
+}
+
 
 def studio_cook(collection_id: str) -> str:
     """The id of the cook that the studio's pieces of a collection belong to: there were no others."""
@@ -105,11 +113,7 @@ def _execution(
         costSource="unknown",
         pointsSpent=0,
         protocolNetPoints=0,
-        notificationPlatform="telegram",
-        deliveryStatus="skipped",
-        deliveryTimestamp=None,
-        deliveryAttempts=0,
-        deliveryError=None,
+        **TOLD,
         castId=None,
         cookId=studio_cook(id_of(doc, "collectionId") or ""),
         spellId=None,

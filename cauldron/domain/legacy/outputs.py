@@ -66,8 +66,7 @@ def map_output(doc: Doc, setting: Setting) -> Mapped:
         raise SetAside("no_id", "the document has no id that could be kept")
     notes: list[str] = []
     get = doc.get
-    raw_meta = get("metadata")
-    meta: Doc = raw_meta if isinstance(raw_meta, dict) else {}
+    meta = part(doc, "metadata")
     status, legacy_status = _status(get("status"), notes)
     start, end = _instants(doc, output_id, notes)
     if status in statuses.UNFINISHED:
@@ -78,46 +77,26 @@ def map_output(doc: Doc, setting: Setting) -> Mapped:
     owner = setting.owner(get("masterAccountId"))
     note_owner(owner, notes)
     tool_id, tool_name = _tool(doc, setting, notes)
-    platform, delivery = _delivery(doc, start, setting, notes)
-    record = {
-        "_id": output_id,
-        "schemaVersion": SCHEMA_VERSION,
-        "imported": True,
-        "legacyId": output_id,
-        "owner": owner,
-        "visibility": "private",
-        "environment": setting.environment,
-        "seq": 0,
+    record = _identity(output_id, owner, setting) | _times(doc, start, end, notes)
+    record |= {
         "toolId": tool_id,
         "toolVersion": "",
         "toolDisplayName": tool_name,
         "status": status,
         "statusReason": text_of(get("statusReason")) or None,
         "error": None if status == "success" else _error(doc, meta, status, notes),
-        "requestTimestamp": stamp_of(get("requestTimestamp"), start),
-        "responseTimestamp": None if end is None else stamp_of(get("responseTimestamp"), end),
-        "durationMs": _duration(doc, start, end, notes),
-        "webhookReceivedAt": None,
         "externalRunId": text_of(get("platformSpecificRunId") or meta.get("run_id"), longest=200) or None,
         "costUsd": (cost.micro_usd or 0) / 1_000_000,
         "costSource": "unknown" if cost.micro_usd is None else "reported",
-        "pointsSpent": count_of(get("pointsSpent")),
-        "protocolNetPoints": whole_of(get("protocolNetPoints")) or 0,
-        "notificationPlatform": platform,
-        "deliveryStatus": delivery,
-        "deliveryTimestamp": iso_of(get("deliveryTimestamp")),
-        "deliveryAttempts": count_of(get("deliveryAttempts")),
-        "deliveryError": cleaned(text_of(get("deliveryError")), notes) or None,
+        **_delivery(doc, start, setting, notes),
         "castId": cast_id,
         "cookId": cook_id,
         "spellId": id_of(doc, "spellId") or id_of(meta, "spellId"),
         "collectionId": id_of(doc, "collectionId") or id_of(meta, "collectionId"),
         "pieceId": None,
         "step": _step(meta),
-        "attempt": 1,
         "inputs": cleaned(part(doc, "requestPayload"), notes),
         "outputs": _outputs(doc, status, notes),
-        "cached": False,
         "legacy": _legacy(doc, meta, notes, status=legacy_status, unread=cost.encoding),
     }
     role = _role(doc, meta)
@@ -131,6 +110,34 @@ def map_output(doc: Doc, setting: Setting) -> Mapped:
         record["pointsSpent"], owner, record["spellId"], record["collectionId"],
     )  # fmt: skip
     return Mapped(records, notes, facts)
+
+
+def _identity(output_id: str, owner: str, setting: Setting) -> Doc:
+    return {
+        "_id": output_id,
+        "schemaVersion": SCHEMA_VERSION,
+        "imported": True,
+        "legacyId": output_id,
+        "owner": owner,
+        "visibility": "private",
+        "environment": setting.environment,
+        "attempt": 1,
+        "cached": False,
+        "seq": 0,
+    }
+
+
+def _times(doc: Doc, start: int, end: int | None, notes: list[str]) -> Doc:
+    """Instants and counts that say how it went."""
+    get = doc.get
+    return {
+        "requestTimestamp": stamp_of(get("requestTimestamp"), start),
+        "responseTimestamp": None if end is None else stamp_of(get("responseTimestamp"), end),
+        "durationMs": _duration(doc, start, end, notes),
+        "webhookReceivedAt": None,
+        "pointsSpent": count_of(get("pointsSpent")),
+        "protocolNetPoints": whole_of(get("protocolNetPoints")) or 0,
+    }
 
 
 def _status(raw: Any, notes: list[str]) -> tuple[str, str | None]:
@@ -207,21 +214,30 @@ def _error(doc: Doc, meta: Doc, status: str, notes: list[str]) -> Doc:
     return {"code": code, "message": cleaned(message, notes)}
 
 
-def _delivery(doc: Doc, start: int, setting: Setting, notes: list[str]) -> tuple[str, str]:
-    """(platform, delivery status): what is older than the cut-off is never sent again."""
+def _delivery(doc: Doc, start: int, setting: Setting, notes: list[str]) -> Doc:
+    """How the result was told: what is older than the cut-off is never sent again."""
     platform = statuses.platform_of(doc.get("notificationPlatform"))
     said = statuses.word(doc.get("deliveryStatus"))
     status = statuses.DELIVERY.get(said, "pending")
     if status != "pending":
         if status != said:
             notes.append("delivery.alias")
-        return platform, status
-    step = doc.get("deliveryStrategy") == "spell_step"
-    if platform in ("none", "cook") or step or start < setting.cutoff_ms:
+    elif (
+        platform in ("none", "cook")
+        or start < setting.cutoff_ms
+        or doc.get("deliveryStrategy") == "spell_step"
+    ):
         notes.append("delivery.never_sent")
-        return platform, "skipped"
-    notes.append("delivery.still_owed")
-    return platform, "pending"
+        status = "skipped"
+    else:
+        notes.append("delivery.still_owed")
+    return {
+        "notificationPlatform": platform,
+        "deliveryStatus": status,
+        "deliveryTimestamp": iso_of(doc.get("deliveryTimestamp")),
+        "deliveryAttempts": count_of(doc.get("deliveryAttempts")),
+        "deliveryError": cleaned(text_of(doc.get("deliveryError")), notes) or None,
+    }
 
 
 def _links(doc: Doc, meta: Doc, notes: list[str]) -> tuple[str | None, str | None, str | None, int | None]:
