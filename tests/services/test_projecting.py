@@ -224,6 +224,58 @@ def test_a_projector_that_slept_does_not_bring_back_the_past(run, tmp_path):
     run(story())
 
 
+def test_an_old_decision_written_late_does_not_overwrite_a_newer_one(run, tmp_path):
+    async def story():
+        async with kitchen(tmp_path) as other, kitchen(tmp_path) as k:
+            await tell(other, [start(3), made(1), review("approve", 1)])
+            folded, cursor = await k.load(), await k.projector.cursor("c1")
+            old = await k.streams.tail(STREAM, after=0)
+            await other.give(review("reject", 1, key="later"))
+            await k.projector.write(folded, old, cursor=cursor)  # it slept with these in its hands
+            [piece] = await other.store.get("pieces", ["c1.1"])
+            assert piece["state"] == "rejected"
+
+    run(story())
+
+
+def test_a_parent_record_that_is_ahead_of_the_cursor_is_made_up_for(run, tmp_path):
+    """An engine without a common write may die between the two records."""
+
+    async def story():
+        async with kitchen(tmp_path) as k:
+            await tell(k, HISTORY)
+            await k.projector.catch_up("c1")
+            before = await stored(k)
+            for table, seq in (("cook_status", 2), ("cooks", 3)):
+                await k.store.commit([Patch(table, "c1", {"seq": seq})])
+                await k.projector.catch_up("c1")
+                assert await stored(k) == before
+
+    run(story())
+
+
+def test_counters_do_not_go_back(run, tmp_path):
+    async def story():
+        asleep, wake = asyncio.Event(), asyncio.Event()
+
+        async def tap(point):
+            if point == "before:status" and not asleep.is_set():
+                asleep.set()
+                await wake.wait()
+
+        async with kitchen(tmp_path) as other, kitchen(tmp_path, tap=tap) as k:
+            await tell(other, [start(3), made(1)])
+            sleeping = asyncio.create_task(k.projector.catch_up("c1"))
+            await asyncio.wait_for(asleep.wait(), 5)
+            await other.give(made(2))
+            wake.set()
+            await sleeping
+            [status], [record] = [await other.store.get(table, ["c1"]) for table in ("cook_status", "cooks")]
+            assert (status["generationCount"], record["generationCount"]) == (2, 2)
+
+    run(story())
+
+
 def test_two_decisions_in_one_commit_end_as_the_last_one_says(run, tmp_path):
     async def story():
         async with kitchen(tmp_path) as k:
