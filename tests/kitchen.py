@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from cauldron.adapters.fs import FsBlobs
 from cauldron.adapters.sqlite import SqliteStore
 from cauldron.domain import cook as cooks
@@ -36,6 +38,11 @@ from cauldron.services.rebuilding import Findings, Rebuilding
 from cauldron.services.sweeping import Sweeper
 from cauldron.services.working import Executor, Worker, WorkerOptions
 from tests.domain.cook_samples import START
+
+if not structlog.is_configured():  # else failures are drawn with all their variables, which takes seconds
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    )
 
 COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 Tap = Callable[[str], Awaitable[None]]
