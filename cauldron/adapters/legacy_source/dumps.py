@@ -75,6 +75,7 @@ class _Reading:
     def __init__(self, part: Part, faults: list[Fault]) -> None:
         self._part, self._faults = part, faults
         self._count = 0
+        self._broken = ""  # why the file could not be read on
 
     def _open(self) -> IO[bytes]:
         path = Path(self._part.place)
@@ -100,8 +101,14 @@ class _Reading:
             if wrong:
                 self._fault("damaged: no document begins here")
                 return
-        if held:
-            self._fault(f"cut off: {len(held)} bytes of an unfinished document at the end")
+        self._end(len(held))
+
+    def _end(self, left: int) -> None:
+        """The file is over: tell what is wrong with its end, once."""
+        if self._broken:
+            self._fault(f"cut off: {self._broken}")
+        elif left:
+            self._fault(f"cut off: {left} bytes of an unfinished document at the end")
 
     def _chunks(self) -> Iterator[bytes]:
         """The file in pieces; a damaged end is told, not raised."""
@@ -110,7 +117,7 @@ class _Reading:
                 while chunk := file.read(BLOCK_BYTES):
                     yield chunk
         except READ_ERRORS as error:
-            self._fault(f"cut off: {type(error).__name__}")
+            self._broken = type(error).__name__
 
     def json(self) -> Iterator[Block]:
         """Blocks of a JSON file: a document per line, or an array, or documents over several lines."""
@@ -133,10 +140,11 @@ class _Reading:
         end = held.rfind(b"\n") + 1
         if held[end:].strip() and not _is_object(held[end:].strip()):
             tail, held = held[end:], held[:end]
+        else:
+            tail = b""
+        if held.strip():
             yield self._line_block(held)
-            self._fault(f"cut off: {len(tail)} bytes of an unfinished document at the end")
-        elif held.strip():
-            yield self._line_block(held)
+        self._end(len(tail))
 
     def _line_block(self, data: bytes) -> Block:
         return self._block("json", data, sum(1 for line in data.split(b"\n") if line.strip()))
@@ -163,8 +171,7 @@ class _Reading:
                 found, size = [], 0
         if found:
             yield self._block("json", "\n".join(found).encode(), len(found))
-        if text[at:].strip(" \t\r\n,[]"):
-            self._fault("cut off: an unfinished document at the end")
+        self._end(len(text[at:].strip(" \t\r\n,[]")))
 
 
 def _is_object(line: bytes) -> bool:
