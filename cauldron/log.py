@@ -1,9 +1,24 @@
 """Log lines: one JSON object each on stderr, or readable text at a terminal."""
 
+import contextlib
+import io
 import logging
 import sys
 
 import structlog
+
+
+class _StandardError(io.TextIOBase):
+    """Whatever ``sys.stderr`` is at the moment of writing: it may be replaced, or closed."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(ValueError):  # closed: there is nobody to tell
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(ValueError):
+            sys.stderr.flush()
 
 
 def set_up_logging(level: str) -> None:
@@ -23,6 +38,6 @@ def set_up_logging(level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_StandardError()),
         cache_logger_on_first_use=True,
     )
