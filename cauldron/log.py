@@ -8,7 +8,7 @@ import sys
 import structlog
 
 
-class _StandardError(io.TextIOBase):
+class _StandardError(io.StringIO):
     """Whatever ``sys.stderr`` is at the moment of writing: it may be replaced, or closed."""
 
     def write(self, text: str) -> int:
