@@ -9,25 +9,34 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cauldron.adapters.fs import FsBlobs
+from cauldron.adapters.fs import BlobFiles, FsBlobs
 from cauldron.adapters.local import registry as builtin
 from cauldron.adapters.local.pool import Pool
 from cauldron.adapters.local.runner import LocalRunner
 from cauldron.adapters.sqlite import SqliteStore
-from cauldron.config import Settings, load_settings
+from cauldron.config import (
+    BLOBS,
+    STORES,
+    Settings,
+    file_of,
+    load_settings,
+    setting_error,
+)
 from cauldron.domain import cook as cooks
 from cauldron.domain.cook_state import Cook, evolve, fold_commits
+from cauldron.domain.errors import Invalid, InvalidMany, Unavailable
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Streams
-from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS, TABLES
+from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS
+from cauldron.persistence.tables import TABLES as CORE_TABLES
 from cauldron.services import casting, cooking, spells, tools
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
@@ -46,8 +55,12 @@ from cauldron.services.tools import ToolRegistry
 from cauldron.services.working import Worker, WorkerOptions
 
 if TYPE_CHECKING:
+    from cauldron.adapters.mongo import MongoStore
+    from cauldron.adapters.s3 import S3Blobs
     from cauldron.services.shipping import Shipping
 
+TABLES = (*CORE_TABLES, *spells.TABLES, *tools.TABLES)  # every table there is
+ENDLESS_BYTES = 1 << 60
 COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 
 
@@ -76,18 +89,25 @@ class Studio:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = SqliteStore(settings.store_path, synchronous=settings.synchronous)
-        self.blobs = FsBlobs(settings.blobs_path)
+        default = settings.home / "cauldron.db"
+        self.store = store_at(settings.database_url, default=default, synchronous=settings.synchronous)
+        self.blobs = blobs_at(settings.blobs_url, settings)
         self.session = new_id()
+        folder = settings.blobs_path or settings.cache_path
         self.pool = Pool(
-            command=[sys.executable, "-m", "cauldron.member", str(settings.blobs_path)],
+            command=[sys.executable, "-m", "cauldron.member", str(folder)],
             size=settings.pool_size,
         )
-        self.runners = {"local": LocalRunner(self.pool)}
+        spool = None if isinstance(self.blobs, FsBlobs) else self.blobs
+        self.runners = {"local": LocalRunner(self.pool, spool)}
 
     async def open(self) -> None:
         """Create what is missing in store and blob store."""
-        await self.store.open((*TABLES, *spells.TABLES, *tools.TABLES))
+        with naming("database_url"):
+            await self.store.open(TABLES)
+        if not isinstance(self.blobs, FsBlobs):
+            with naming("blobs_url"):
+                await self.blobs.open()
 
     async def close(self) -> None:
         """Finish what was accepted; end the tool processes."""
@@ -290,8 +310,55 @@ class Studio:
             await asyncio.gather(*loops, return_exceptions=True)
 
     def free_bytes(self) -> int:
-        """Room left where blobs are kept."""
-        return shutil.disk_usage(_existing(self.settings.blobs_path)).free
+        """Room left where blobs are kept; in S3 as good as endless."""
+        path = self.settings.blobs_path
+        return ENDLESS_BYTES if path is None else shutil.disk_usage(_existing(path)).free
+
+
+def store_at(
+    url: str, *, default: Path | None = None, synchronous: str = "FULL", name: str = "database_url"
+) -> "SqliteStore | MongoStore":
+    """The store that a URL names, not yet open; ``name`` is the setting it came from.
+
+    Raises:
+        InvalidMany: the URL is malformed; it is not repeated.
+    """
+    path = file_of(url, STORES, name=name, default=default)
+    if path is not None:
+        return SqliteStore(path, synchronous=synchronous)
+    # Loaded when asked for: a driver is a third of a command's start.
+    from cauldron.adapters.mongo import MongoStore  # noqa: PLC0415
+
+    with naming(name):
+        return MongoStore(url)
+
+
+def blobs_at(url: str, settings: Settings, *, name: str = "blobs_url") -> "FsBlobs | S3Blobs":
+    """The blob store that a URL names; copies of remote blobs go where the settings say.
+
+    Raises:
+        InvalidMany: the URL is malformed, or credentials are missing.
+    """
+    path = file_of(url, BLOBS, name=name, default=settings.home / "blobs")
+    if path is not None:
+        return FsBlobs(path)
+    from cauldron.adapters.s3 import S3Blobs  # noqa: PLC0415 - only where it is used
+
+    with naming(name):
+        return S3Blobs(url, BlobFiles(settings.cache_path), cache_bytes=settings.blob_cache_bytes)
+
+
+@contextmanager
+def naming(setting: str) -> Iterator[None]:
+    """Failures of what a setting names are told with its name."""
+    try:
+        yield
+    except InvalidMany:
+        raise
+    except Invalid as bad:
+        raise setting_error(setting, bad.code, bad.message) from bad
+    except Unavailable as away:
+        raise type(away)(f"settings: {setting}: {away.message}", setting=setting) from away
 
 
 def _existing(path: Path) -> Path:
@@ -302,8 +369,8 @@ def _existing(path: Path) -> Path:
 async def studio(settings: Settings | None = None) -> AsyncIterator[Studio]:
     """An open studio with the settings in force."""
     app = Studio(settings or load_settings())
-    await app.open()
     try:
+        await app.open()
         yield app
     finally:
         await app.close()

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -13,6 +14,9 @@ from pydantic_settings import (
 
 from cauldron.domain.errors import InvalidMany, Problem
 
+STORES = ("sqlite", "mongodb", "mongodb+srv")  # schemes of database_url
+BLOBS = ("file", "s3")  # schemes of blobs_url
+
 
 class Settings(BaseSettings):
     """Where things live and how much runs at once. Sizes and times carry their unit in the name."""
@@ -21,9 +25,18 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path("data"), description="Data directory: store, blobs and keys.")
     database_url: str = Field(
-        default="", description="sqlite:///FILE; empty: cauldron.db in the data directory."
+        default="",
+        description="sqlite:///FILE or mongodb://HOSTS/NAME?replicaSet=…; "
+        "empty: cauldron.db in the data directory.",
     )
-    blobs_url: str = Field(default="", description="file:///DIR; empty: blobs in the data directory.")
+    blobs_url: str = Field(
+        default="",
+        description="file:///DIR or s3://BUCKET/PREFIX?endpoint=…&region=…; "
+        "empty: blobs in the data directory.",
+    )
+    blob_cache_bytes: int = Field(
+        default=4 * 1024**3, ge=0, description="Local copies of blobs in S3: how much disk they may take."
+    )
     owner: str = Field(default="local", description="The account that local commands act for.")
     environment: str = Field(default="live", description="live or test: kept in every record.")
     slots: int = Field(default=8, ge=1, le=1024, description="Jobs a worker runs at once.")
@@ -48,14 +61,19 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @property
-    def store_path(self) -> Path:
-        """The SQLite file."""
-        return _path(self.database_url, "sqlite://") or self.home / "cauldron.db"
+    def store_path(self) -> Path | None:
+        """The SQLite file; None when the store is a MongoDB."""
+        return file_of(self.database_url, STORES, name="database_url", default=self.home / "cauldron.db")
 
     @property
-    def blobs_path(self) -> Path:
-        """The directory of the blob store."""
-        return _path(self.blobs_url, "file://") or self.home / "blobs"
+    def blobs_path(self) -> Path | None:
+        """The directory of the blob store; None when blobs are in S3."""
+        return file_of(self.blobs_url, BLOBS, name="blobs_url", default=self.home / "blobs")
+
+    @property
+    def cache_path(self) -> Path:
+        """Where local copies of remote blobs are kept."""
+        return self.home / "blob-cache"
 
     @property
     def pool_size(self) -> int:
@@ -63,13 +81,36 @@ class Settings(BaseSettings):
         return self.processes or len(os.sched_getaffinity(0))
 
 
-def _path(url: str, scheme: str) -> Path | None:
-    if not url:
+def file_of(url: str, schemes: tuple[str, ...], *, name: str, default: Path | None = None) -> Path | None:
+    """The local path that a URL of the first scheme names; None for the other schemes.
+
+    Raises:
+        InvalidMany: another scheme, or no path. The URL is not repeated: it may hold a password.
+    """
+    if not url and default is not None:
+        return default
+    scheme = url.partition("://")[0].lower()
+    if scheme in schemes[1:]:
         return None
-    if not url.startswith(f"{scheme}/"):
-        problem = Problem(path="database_url", code="unknown_scheme", message=f"{url!r} is not {scheme}/…")
-        raise InvalidMany([problem], source="settings")
-    return Path(url.removeprefix(f"{scheme}/"))
+    path = url.removeprefix(f"{schemes[0]}:///")
+    if scheme != schemes[0] or not path or path == url or "\0" in path:
+        wanted = " or ".join(f"{each}://" + ("/…" if each == schemes[0] else "…") for each in schemes)
+        raise setting_error(name, "unknown_scheme", f"must be {wanted}")
+    return Path(path)
+
+
+def setting_error(name: str, code: str, message: str) -> InvalidMany:
+    """A failure that names the setting at fault."""
+    return InvalidMany([Problem(path=name, code=code, message=message)], source="settings")
+
+
+def without_login(url: str) -> str:
+    """A URL to show to people: no user, no password, no options."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    except ValueError:
+        return url.partition("://")[0] + "://…"
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -82,6 +82,8 @@ def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     if below is None:
         yield name, command
         return
+    if command.invoke_without_command and name != "cauldron":
+        yield name, command  # a command of its own besides what is below it
     for word, inner in below.items():
         yield from _walk(f"{name} {word}", inner)
 

@@ -1,7 +1,5 @@
-"""Commands for whoever runs the place: workers, backups, rebuilds, a look at the health."""
+"""Commands for whoever runs the place: backups, rebuilds, a look at the health."""
 
-import asyncio
-import signal
 import sqlite3
 import sys
 from pathlib import Path
@@ -16,7 +14,8 @@ from cauldron.adapters.backup import restore as read_backup
 from cauldron.bootstrap import Studio
 from cauldron.cli.output import REFUSED, command, emit, talk
 from cauldron.cli.session import run
-from cauldron.config import load_settings
+from cauldron.config import Settings, load_settings, without_login
+from cauldron.domain.errors import Refused
 from cauldron.services.rebuilding import Findings, Rebuilding
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -24,39 +23,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 def register(app: typer.Typer) -> None:
     """Add the operator's commands."""
-    app.command("worker")(worker)
     app.command("rebuild")(rebuild)
     app.command("backup")(backup)
     app.command("restore")(restore)
     app.command("doctor")(doctor)
-
-
-@command
-def worker(
-    slots: Annotated[int | None, typer.Option(min=1, max=1024, help="Jobs run at once.")] = None,
-    until_idle: Annotated[bool, typer.Option("--until-idle", help="Leave when nothing is queued.")] = False,
-) -> None:
-    """Work on whatever is queued, until told to stop (SIGTERM drains)."""
-
-    async def work(app: Studio) -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        async with app.running(slots=slots) as engine:
-            talk.print(f"worker {engine.worker.name if engine.worker else ''} at work; Ctrl-C drains it")
-            while not stop.is_set():
-                if until_idle and await app.is_idle():
-                    break
-                try:
-                    await asyncio.wait_for(stop.wait(), 0.5)
-                except TimeoutError:
-                    continue
-        if engine.worker is not None:
-            done = engine.worker.counters
-            talk.print(f"done {done.done}, failed {done.failed}, retried {done.retried}, lost {done.lost}")
-
-    run(work)
 
 
 @command
@@ -100,7 +70,8 @@ def backup(
 ) -> None:
     """Write store, blobs and keys to one archive, while everything goes on."""
     settings = load_settings()
-    done = write_backup(settings.home, settings.store_path, settings.blobs_path, to, progress=_tell)
+    store, blobs = _local(settings)
+    done = write_backup(settings.home, store, blobs, to, progress=_tell)
     emit({"archive": str(to), **_plain(done)}, as_json=as_json)
 
 
@@ -111,8 +82,18 @@ def restore(
 ) -> None:
     """Bring an archive back into an empty data directory, checking every byte."""
     settings = load_settings()
+    _local(settings)
     done = read_backup(archive, settings.home, progress=_tell)
     emit({"home": str(settings.home), **_plain(done)}, as_json=as_json)
+
+
+def _local(settings: Settings) -> tuple[Path, Path]:
+    """Store and blobs, which must both be on this machine. Raises Refused."""
+    store, blobs = settings.store_path, settings.blobs_path
+    if store is None or blobs is None:
+        what = "the store is in MongoDB" if store is None else "blobs are in S3"
+        raise Refused(f"{what}: an archive holds local files only; back up with that system's own means")
+    return store, blobs
 
 
 def _plain(result: Summary) -> dict[str, Any]:
@@ -135,9 +116,9 @@ def doctor(as_json: AsJson = False) -> None:
             "python": sys.version.split()[0],
             "sqlite": sqlite3.sqlite_version,
             "home": str(app.settings.home),
-            "store": str(app.settings.store_path),
-            "blobs": str(app.settings.blobs_path),
-            "freeBytes": app.free_bytes(),
+            "store": str(app.settings.store_path or without_login(app.settings.database_url)),
+            "blobs": str(app.settings.blobs_path or without_login(app.settings.blobs_url)),
+            "freeBytes": app.free_bytes() if app.settings.blobs_path else None,
             "tools": len(app.tools.all()),
             "poolSize": app.settings.pool_size,
             "tables": {name: {"rows": rows, "bytes": size} for name, (rows, size) in tables.items()},

@@ -9,11 +9,27 @@ import typer
 from cauldron import __version__
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-NOUNS = ("collection", "imports", "export", "tool", "spell", "cast", "cook", "review", "example", "admin")
+NOUNS = (
+    "collection",
+    "imports",
+    "export",
+    "tool",
+    "spell",
+    "cast",
+    "cook",
+    "review",
+    "example",
+    "workers",
+    "migrate",
+    "audit",
+    "admin",
+)
 # The first word of a command and the module it lives in: only that one is loaded.
 HOMES = {noun: noun for noun in ("collection", "export", "tool", "spell", "cast", "cook", "review")}
 HOMES |= {"import": "imports", "init": "imports", "run-example": "example"}
-HOMES |= dict.fromkeys(("worker", "rebuild", "backup", "restore", "doctor"), "admin")
+HOMES |= {"worker": "workers", "migrate": "migrate"}
+HOMES |= dict.fromkeys(("audit", "clean", "erase"), "audit")
+HOMES |= dict.fromkeys(("rebuild", "backup", "restore", "doctor"), "admin")
 
 
 def _version(show: bool) -> None:

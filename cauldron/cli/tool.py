@@ -53,7 +53,7 @@ def show_command(tool_id: ToolId, version: Range = "*", as_json: AsJson = False)
 def with_tools(work: Callable[[ToolRegistry], R]) -> R:
     """Do ``work`` with every tool there is; a store that is not there yet is not made for it."""
     settings = load_settings()
-    if not settings.store_path.exists():
+    if settings.store_path is not None and not settings.store_path.exists():
         declared = (tool for tool, _ in builtin.TOOLS.values())
         return work(ToolRegistry(declared, folders=[settings.home / "tools"]))
 

@@ -87,6 +87,8 @@ class Worker:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _hungry: asyncio.Event = field(default_factory=asyncio.Event)  # slots are free, queues were empty
     _draining: bool = False
+    _started_ms: int = 0
+    _last_beat: tuple[int, int] = (0, 0)  # instant, and jobs ended until then
     _turn: int = 0
 
     async def run(self) -> None:
@@ -95,7 +97,7 @@ class Worker:
         Raises:
             Exception: a part of the worker broke; what it held is taken back by a sweeper.
         """
-        self.session = self.new_id()
+        self.session, self._started_ms = self.new_id(), self.clock()
         await self._beat()
         rings = [self._ring(queue) for queue in self.queues]
         parts = [asyncio.create_task(part) for part in (self._heartbeat(), *rings)]
@@ -254,6 +256,8 @@ class Worker:
 
     async def _beat(self) -> None:
         now = self.clock()
+        ended = self.counters.done + self.counters.failed
+        before, self._last_beat = self._last_beat, (now, ended)
         await self.store.commit(
             [
                 Put(
@@ -261,10 +265,13 @@ class Worker:
                     {
                         "_id": self.session,
                         "name": self.name,
+                        "host": self.name.rpartition(":")[0],
+                        "startedAt": self._started_ms,
                         "slots": self.options.slots,
                         "running": self.running[:100],
                         "done": self.counters.done,
                         "failed": self.counters.failed,
+                        "rate": round(1000 * (ended - before[1]) / max(1, now - before[0]), 2),
                         "beatAt": now,
                         "until": now + self.options.lease_ms,
                     },

@@ -1,17 +1,20 @@
 """Engines under contract: each opens any number of handles on one set of data."""
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cauldron.adapters.fs import FsBlobs
+from cauldron.adapters.fs import BlobFiles, FsBlobs
 from cauldron.adapters.mongo import MongoStore
+from cauldron.adapters.s3 import S3Blobs
 from cauldron.adapters.sqlite import SqliteStore
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Store, Table
+from tests import s3server
 from tests.mongod import database
 
 
@@ -54,7 +57,20 @@ class MongoEngine:
 
 
 STORES = {"sqlite": SqliteEngine, "mongo": MongoEngine}
-BLOBS = {"disk": lambda folder: FsBlobs(folder / "blobs")}
+
+
+def disk_blobs(folder: Path) -> Callable[[], BlobStore]:
+    """Handles on one folder."""
+    return lambda: FsBlobs(folder / "blobs")
+
+
+def s3_blobs(folder: Path) -> Callable[[], BlobStore]:
+    """Handles on one bucket of a real server, each with copies of its own, as on hosts of their own."""
+    url, hosts = s3server.shared().url(), itertools.count()
+    return lambda: S3Blobs(url, BlobFiles(folder / f"host-{next(hosts)}"), cache_bytes=1 << 20)
+
+
+BLOBS = {"disk": disk_blobs, "s3": s3_blobs}
 
 
 @pytest.fixture(params=STORES)
@@ -66,10 +82,10 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path, run: Any) -> Iterator
 
 
 @pytest.fixture(params=BLOBS)
-def open_blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+def open_blobs(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], BlobStore]:
     """Every call gives another handle on the same blobs."""
-
-    def opened() -> BlobStore:
-        return BLOBS[request.param](tmp_path)
-
-    return opened
+    for name, value in s3server.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return BLOBS[request.param](tmp_path)

@@ -1,19 +1,42 @@
 """The whole story on the command line: from a trait tree to an exported drop, and after crashes."""
 
+import contextlib
 import random
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.flows.commands import Shell, folder_bytes, kill_all, make_collection
+from tests.mongod import database
+
+Engine = Callable[[], dict[str, str]]
+
+
+# A story takes a dozen commands: on MongoDB the ones that say most are told each time, the rest in the soak.
+EACH_TIME = pytest.mark.parametrize("engine", ["sqlite", "mongo"], indirect=True)
+IN_THE_SOAK = pytest.mark.parametrize(
+    "engine", ["sqlite", pytest.param("mongo", marks=pytest.mark.slow)], indirect=True
+)
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(home=tmp_path / "home", cwd=tmp_path)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Every call names another empty store, as settings for commands."""
+    with contextlib.ExitStack() as stack:
+        if getattr(request, "param", "sqlite") == "sqlite":
+            yield dict
+        else:
+            yield lambda: {"CAULDRON_DATABASE_URL": stack.enter_context(database())}
 
 
+@pytest.fixture
+def shell(tmp_path: Path, engine: Engine) -> Shell:
+    return Shell(home=tmp_path / "home", cwd=tmp_path, settings=tuple(engine().items()))
+
+
+@IN_THE_SOAK
 def test_a_collection_becomes_a_verified_drop(shell: Shell, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=40))
     assert shell.ok("collection", "validate", source) == {"ok": True, "problems": []}
@@ -28,6 +51,7 @@ def test_a_collection_becomes_a_verified_drop(shell: Shell, tmp_path: Path) -> N
     assert shell.ok("rebuild", "--check")["differing"] == 0
 
 
+@EACH_TIME
 def test_rejected_pieces_are_made_again_and_published_numbers_stay(shell: Shell, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=30))
     cook = shell.ok("cook", "start", source, "--wait")["cookId"]
@@ -51,6 +75,7 @@ def test_rejected_pieces_are_made_again_and_published_numbers_stay(shell: Shell,
     assert shell.ok("rebuild", "--check")["differing"] == 0
 
 
+@IN_THE_SOAK
 def test_culled_pieces_leave_and_come_back(shell: Shell, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=12))
     cook = shell.ok("cook", "start", source, "--wait")["cookId"]
@@ -62,6 +87,7 @@ def test_culled_pieces_leave_and_come_back(shell: Shell, tmp_path: Path) -> None
     assert shell.ok("export", "verify", "revived")["ok"]
 
 
+@IN_THE_SOAK
 def test_a_second_start_goes_on_with_the_active_cook(shell: Shell, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=20))
     first = shell.ok("cook", "start", source)["cookId"]
@@ -80,6 +106,7 @@ def test_a_second_start_goes_on_with_the_active_cook(shell: Shell, tmp_path: Pat
     assert "all 20 rows of the plan are used" in more.err
 
 
+@IN_THE_SOAK
 def test_parts_of_the_supply_are_cooked_one_after_the_other(shell: Shell, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=30))
     first = shell.ok("cook", "start", source, "--amount", "10", "--wait")
@@ -96,15 +123,17 @@ def _cooked_and_exported(shell: Shell, source: str, folder: Path) -> dict[str, b
     return folder_bytes(folder)
 
 
+@EACH_TIME
 @pytest.mark.parametrize(("supply", "kills"), [(120, 4), pytest.param(600, 25, marks=pytest.mark.slow)])
 def test_killing_everything_and_asking_again_gives_the_same_bytes(
-    tmp_path: Path, supply: int, kills: int
+    tmp_path: Path, engine: Engine, supply: int, kills: int
 ) -> None:
     """SIGKILL of the whole process group, then the same command: only what is missing is made."""
     source = str(make_collection(tmp_path / "art", supply=supply, size=256))
     calm = Shell(home=tmp_path / "calm", cwd=tmp_path)
     wanted = _cooked_and_exported(calm, source, tmp_path / "calm-drop")
-    shell = Shell(home=tmp_path / "rough", cwd=tmp_path, settings=(("CAULDRON_LEASE_MS", "600"),))
+    settings = engine() | {"CAULDRON_LEASE_MS": "600"}
+    shell = Shell(home=tmp_path / "rough", cwd=tmp_path, settings=tuple(settings.items()))
     chance, cut_short = random.Random(1), 0
     for _ in range(kills):
         process = shell.start("cook", "start", source, "--wait")
