@@ -10,6 +10,7 @@ import orjson
 
 from cauldron.domain.binding import resolve_inputs
 from cauldron.domain.collection import Collection, parse_collection
+from cauldron.domain.errors import NotFound
 from cauldron.domain.plan import Plan
 from cauldron.domain.snapshot import PlannedStep, Snapshot, execution_plan
 from cauldron.ports.blobs import BlobStore
@@ -45,6 +46,8 @@ class Recipes:
         return await self._kept(self._plans, digest, Plan.from_bytes)
 
     async def _kept(self, kept: OrderedDict[str, T], digest: str, read: Callable[[bytes], T]) -> T:
+        if not digest:
+            raise NotFound("what this was made from has been erased")
         if digest not in kept:
             async with self._reading:  # many jobs of one cook begin at once: read for the first only
                 if digest not in kept:
@@ -57,11 +60,12 @@ class Recipes:
 
     async def load(self, plan: str) -> None:
         """Make :meth:`traits` ready for a plan."""
-        await self.plan(plan)
+        if plan:  # else it was erased
+            await self.plan(plan)
 
     def traits(self, plan: str, slot: int) -> Mapping[str, Any]:
-        """``{category: option}`` of a row of a loaded plan."""
-        return self._plans[plan].selection(slot).traits
+        """``{category: option}`` of a row of a loaded plan; nothing when it was erased."""
+        return self._plans[plan].selection(slot).traits if plan else {}
 
     async def piece_inputs(self, recipe: Recipe, plan: str, slot: int) -> dict[str, Any]:
         """The generator's inputs for one slot."""
