@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,13 @@ def free_ports(count: int) -> list[int]:
 class ReplicaSet:
     """One or more nodes in processes of their own."""
 
-    def __init__(self, *, nodes: int = 1, election_ms: int = 2000, options: Sequence[str] = ()) -> None:
-        """``options`` go to every mongod, such as ``("--oplogSize", "16")``."""
+    def __init__(
+        self, *, nodes: int = 1, election_ms: int = 2000, oplog_mb: int = 64, checkpoint_s: int = 60
+    ) -> None:
+        """Started, with a primary. The oplog keeps at least what is newer than the last checkpoint."""
         self._program = required_program()
         self._folder = tempfile.TemporaryDirectory(prefix="cauldron-mongod-", ignore_cleanup_errors=True)
-        self._options, self._election_ms = list(options), election_ms
+        self._oplog_mb, self._checkpoint_s, self._election_ms = oplog_mb, checkpoint_s, election_ms
         self.ports = free_ports(nodes)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         for port in self.ports:
@@ -81,9 +83,11 @@ class ReplicaSet:
         folder.mkdir(exist_ok=True)
         command = [
             *(str(self._program), "--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1"),
-            *("--replSet", "tests", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"),
-            *("--setParameter", "enableTestCommands=1", "--setParameter", "diagnosticDataCollectionEnabled=false"),
-            *("--logpath", str(folder / "log"), "--logappend", "--nounixsocket", *self._options),
+            *("--replSet", "tests", "--oplogSize", str(self._oplog_mb), "--wiredTigerCacheSizeGB", "0.25"),
+            *("--syncdelay", str(self._checkpoint_s)),
+            *("--setParameter", "enableTestCommands=1"),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *("--logpath", str(folder / "log"), "--logappend", "--nounixsocket"),
         ]  # fmt: skip
         self.processes[port] = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent
@@ -144,6 +148,21 @@ class ReplicaSet:
             time.sleep(0.02)
         raise RuntimeError("no primary")
 
+    def synced(self) -> None:
+        """Wait until every node is primary or secondary again, and as far as the others."""
+        for port in self.ports:
+            self._until(port, _settled)
+        with self.client() as client:
+            client.admin.command({"appendOplogNote": 1, "data": {}, "writeConcern": {"w": len(self.ports)}})
+
+    def freeze(self, port: int) -> None:
+        """Stop a node's process without ending it."""
+        self.processes[port].send_signal(signal.SIGSTOP)
+
+    def thaw(self, port: int) -> None:
+        """Let a frozen node go on."""
+        self.processes[port].send_signal(signal.SIGCONT)
+
     def kill(self, port: int) -> None:
         """SIGKILL a node."""
         self.processes[port].kill()
@@ -168,8 +187,8 @@ def _settled(admin: Any) -> None:
 
 @functools.cache
 def single() -> ReplicaSet:
-    """The one-node set that the tests of this process share."""
-    nodes = ReplicaSet()
+    """The set that the tests of this process share: one node, or as many as ``MONGO_NODES`` says."""
+    nodes = ReplicaSet(nodes=int(os.environ.get("MONGO_NODES", "1")))
     atexit.register(nodes.stop)
     return nodes
 

@@ -280,7 +280,9 @@ class _Reader:
     async def _go_back(self) -> None:
         """The oplog has forgotten the token: scan again from a little before the last document."""
         log.warning("feed history lost: scanning again", table=self.table)
-        last = self.place.last[0]
+        last, _ = self.place.last
+        for _, name in (self.place.last, *(upto for _, upto in self.place.parts)):
+            self._shown[name] = None
         floor = (Timestamp(max(0, last.time - OVERLAP_S), 0), "")
         await self.link.ping()
         self.as_of = self.link.horizon.at
