@@ -273,20 +273,19 @@ class MongoStore:
 
     async def tables_info(self) -> dict[str, tuple[int, int]]:
         """``{table: (documents, bytes of documents)}``, from the server's own counts."""
-        link, sizes = self._opened().link, {}
-        stats: list[Doc] = [{"$collStats": {"storageStats": {}}}]
-        for name in self._tables:
-            found = await link.steadily(lambda name=name: _aggregate(link, name, stats))  # type: ignore[misc]
-            sizes[name] = (
-                sum(int(each["storageStats"]["count"]) for each in found),
-                sum(int(each["storageStats"]["size"]) for each in found),
-            )
-        return sizes
+        link = self._opened().link
+        return {name: await _table_size(link, name) for name in self._tables}
 
 
-async def _aggregate(link: Link, table: str, stages: list[Doc]) -> list[Doc]:
-    cursor = await link.db[table].with_options(read_concern=LOCAL).aggregate(stages)
-    return await cursor.to_list()
+async def _table_size(link: Link, table: str) -> tuple[int, int]:
+    """Documents and their bytes, over all shards."""
+
+    async def ask() -> list[Doc]:
+        collection = link.db[table].with_options(read_concern=LOCAL)
+        return await (await collection.aggregate([{"$collStats": {"storageStats": {}}}])).to_list()
+
+    parts = [part["storageStats"] for part in await link.steadily(ask)]
+    return sum(int(part["count"]) for part in parts), sum(int(part["size"]) for part in parts)
 
 
 async def _create_table(link: Link, table: MongoTable) -> None:
