@@ -19,6 +19,7 @@ from cauldron.domain.legacy.values import ms_of
 from cauldron.persistence import schema
 from cauldron.services import migrating_notebook, migrating_writing
 from cauldron.services.migrating import Migrating, Wanted
+from cauldron.services.migrating_paused import Pausing
 from cauldron.services.migrating_report import Report
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -41,6 +42,10 @@ Accounts = Annotated[
 Tools = Annotated[
     list[str] | None,
     typer.Option("--tool", metavar="OLD=NEW", help="An old tool or workflow as a tool here."),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="OLD=NEW", help="An old input of generators as one here."),
 ]
 Processes = Annotated[
     int | None, typer.Option(min=0, max=64, help="Processes that read ahead; default: 2 for large dumps.")
@@ -66,11 +71,13 @@ def legacy(
     cutoff: Cutoff = None,
     account: Accounts = None,
     tool: Tools = None,
+    rename: Inputs = None,
     processes: Processes = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring over the records of the earlier system; without --apply only say what would be."""
-    cutoff_ms, accounts, tools = _instant(cutoff), _pairs(account, "account"), _pairs(tool, "tool")
+    cutoff_ms, accounts = _instant(cutoff), _pairs(account, "account")
+    tools, inputs = _pairs(tool, "tool"), _pairs(rename, "input")
 
     async def work(app: Studio) -> dict[str, Any]:
         wanted = Wanted(
@@ -79,6 +86,7 @@ def legacy(
             environment=app.settings.environment,
             accounts=accounts,
             tools=tools,
+            inputs=inputs,
             processes=_processes(processes, places),
         )
         with _lines(report) as line:
@@ -103,6 +111,7 @@ async def _migrate(app: Studio, places: list[str], wanted: Wanted, report: Repor
                 clock=app.clock,
                 report=report,
                 tell=_progress(),
+                pausing=Pausing(app.cooking),
             )
             return await migrating.run(wanted)
     finally:
@@ -188,6 +197,9 @@ def _told(found: dict[str, Any]) -> str:
             "",
             f"  {done['inserted']:,} written, {done['existed']:,} were there, {refused:,} refused",
         ]
+    for each in found.get("paused", ()):
+        became = f"paused as cook {each['cook']}" if each["cook"] else f"a record only: {each['reason']}"
+        lines.append(f"  collection {each['collection']} was cooking: {became}")
     lines += ["", "what was mapped, defaulted or set aside, and an example of each:"]
     for rule, body in list(found["rules"].items())[:SHOWN]:
         sample = body["samples"][0] if body["samples"] else {"in": "", "id": ""}

@@ -19,6 +19,7 @@ from cauldron.ports.system import Clock
 from cauldron.services.migrating_blocks import Blocks
 from cauldron.services.migrating_notebook import Notebook
 from cauldron.services.migrating_parents import Parents
+from cauldron.services.migrating_paused import Pausing
 from cauldron.services.migrating_phases import Phases, Tell
 from cauldron.services.migrating_report import Report
 from cauldron.services.migrating_survey import Survey
@@ -34,6 +35,7 @@ class Wanted:
     environment: str = "live"
     accounts: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
     processes: int = 0
 
 
@@ -48,6 +50,7 @@ class Migrating:
     clock: Clock
     report: Report
     tell: Tell = lambda documents: None
+    pausing: Pausing | None = None  # without it what was cooking stays a record
 
     async def run(self, wanted: Wanted) -> dict[str, Any]:
         """Map everything; with ``apply`` write it.
@@ -78,13 +81,22 @@ class Migrating:
         summary = self.report.summary(list(self.source.faults))
         if writer is None:
             return {"applied": False, **summary}
+        await writer.save()
+        summary["paused"] = await self._paused(phases)
         await writer.finish(_short(summary, writer.written), now=iso(self.clock()))
         return {"applied": True, "written": _written(writer.written), **summary}
+
+    async def _paused(self, phases: Phases) -> list[dict[str, Any]]:
+        """Paused cooks of what was cooking, once the collections are there."""
+        if self.pausing is None:
+            return []
+        return [await self.pausing.keep(known, made=made) for known, made in phases.paused]
 
     async def _checkpoint(self, survey: Survey, wanted: Wanted) -> tuple[Doc, bool]:
         """The migration's record, and whether some of it may have been written before."""
         known = survey.known()
-        name = f"legacy:{content_hash([known, dict(wanted.accounts), dict(wanted.tools)])[:16]}"
+        renamed = [dict(each) for each in (wanted.accounts, wanted.tools, wanted.inputs)]
+        name = f"legacy:{content_hash([known, *renamed])[:16]}"
         now = self.clock()
         fresh: Doc = {
             "_id": name,
@@ -117,6 +129,7 @@ async def _setting(checkpoint: Doc, survey: Survey, wanted: Wanted) -> Setting:
         accounts=dict(wanted.accounts),
         tool_names=await survey.tool_names(),
         tool_ids=dict(wanted.tools),
+        inputs=dict(wanted.inputs),
     )
 
 

@@ -131,7 +131,7 @@ class Parents:
         own: Own = count_in_cast(tally, facts, output_id=doc_id)
         if own.correction is not None:
             self.corrections[own.correction[0]] = own.correction[1]
-            self.cost_micro_usd += cast_cost(tally) - before - own.micro_usd
+            self.cost_micro_usd += cast_cost(tally) - before - own.micro_usd  # what the final has lost or won
         return own.micro_usd
 
     def _piece_cost(self, facts: Facts, own: int) -> int:

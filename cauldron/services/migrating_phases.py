@@ -1,7 +1,7 @@
 """The phases of a migration: executions first, so that their parents know what they cost and made."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -44,6 +44,7 @@ class Phases:
     writer: Writer | None
     setting: Setting
     blocks: Blocks
+    paused: list[tuple[Doc, int]] = field(default_factory=list)  # what was cooking, and how much it made
 
     async def _out(self, place: str, entry: Entry) -> None:
         """One document's records and remarks."""
@@ -144,6 +145,7 @@ class Phases:
             )
             records = cook_records(cook, tally or new_cook(), self.setting)
             records[0][1]["legacy"] = {"generationCount": known["made"]}
+            self.paused.append((known, max(known["made"], (tally or new_cook())["made"])))
             await self._out(each.name, Entry(place, "mapped", "", Mapped(records, ["cook.paused"])))
         rest = {key: value for key, value in doc.items() if key != "cooking"}
         if len(rest) > 1:

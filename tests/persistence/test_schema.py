@@ -125,7 +125,7 @@ def test_generation_outputs_of_version_1_get_what_the_audit_asks_for():
     }
     new = raised("generationOutputs", old)
     assert new == old | {
-        "schemaVersion": 2, "status": "success", "durationMs": 18_250, "pointsSpent": 0, "protocolNetPoints": 0,
-        "costSource": "unknown", "deliveryStatus": "skipped",
+        "schemaVersion": 2, "status": "success", "durationMs": 18_250, "pointsSpent": 0,
+        "protocolNetPoints": 0, "costSource": "unknown", "deliveryStatus": "skipped",
     }  # fmt: skip
     assert changes_for("generationOutputs", {"responseTimestamp": "x"})["durationMs"] is None

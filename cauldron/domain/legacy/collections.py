@@ -114,7 +114,7 @@ def definition_of(doc: Doc, setting: Setting, notes: list[str], *, spells: Mappi
     if supply is not None and 0 < supply <= MAX_SUPPLY:
         definition["supply"] = supply
     generator = _generator(doc, config, setting, notes, spells=spells)
-    inputs = _inputs(doc, config, renamed, notes)
+    inputs = {setting.inputs.get(k, k): v for k, v in _inputs(doc, config, renamed, notes).items()}
     if generator or inputs:
         definition["generator"] = {**generator, "inputs": inputs}
     return definition

@@ -37,6 +37,7 @@ class Setting:
     accounts: Mapping[str, str] = field(default_factory=dict)  # old account -> ours; "*" is all others
     tool_names: Mapping[str, str] = field(default_factory=dict)  # old tool id -> display name
     tool_ids: Mapping[str, str] = field(default_factory=dict)  # old tool id, deployment or workflow -> ours
+    inputs: Mapping[str, str] = field(default_factory=dict)  # old name of a generator's input -> ours
 
     def owner(self, value: Any) -> str:
         """The account that an owner's id stands for here."""

@@ -44,23 +44,29 @@ def count_in_cast(tally: Tally, facts: Facts, *, output_id: str) -> Own:
         own = max(0, cost - tally["steps"])
         tally["finalCost"] = own
         tally["ok"] = facts.status == "success"
-    elif facts.role == FINAL:  # a second final counts what it has beyond the first
-        own = max(0, cost - tally["steps"] - tally["finalCost"])
-        tally["steps"] += own
+    elif facts.role == FINAL:  # a second final only raises the whole, which the first one carries
+        own = 0
+        tally["total"] = max(tally["total"] or 0, cost)
+        correction = _rest(tally)
     else:
         tally["steps"] += cost
         own = cost
-        if tally["total"] is not None:
-            rest = max(0, tally["total"] - tally["steps"])
-            if rest != tally["finalCost"]:
-                correction = (str(tally["final"]), rest)
-                tally["finalCost"] = rest
+        correction = _rest(tally)
         if facts.role != STEP and facts.status == "success":
             tally["ok"] = True
     _count(tally, facts, output_id)
     tally["spell"] = tally["spell"] or facts.spell_id
     tally["cook"] = tally["cook"] or facts.cook_id
     return Own(own, correction)
+
+
+def _rest(tally: Tally) -> tuple[str, int] | None:
+    """What the final has beyond the steps, if that has changed: (its id, its cost)."""
+    rest = max(0, (tally["total"] or 0) - tally["steps"])
+    if tally["final"] is None or rest == tally["finalCost"]:
+        return None
+    tally["finalCost"] = rest
+    return str(tally["final"]), rest
 
 
 def cast_cost(tally: Tally) -> int:
