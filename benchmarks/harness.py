@@ -106,7 +106,7 @@ def record(name: str, rows: Sequence[Row], *, notes: dict[str, Any] | None = Non
     body = [_public(row, where) for row in rows]
     path.write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for row in rows:
-        print(_line(row))
+        print(line(row))
     return path
 
 
@@ -128,7 +128,13 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 
 
-def _line(row: Row) -> str:
+def plain_json(value: object) -> bytes:
+    """A document as JSON text."""
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def line(row: Row) -> str:
+    """A row to be read by a person."""
     peer = "" if row.peer is None else f" · {row.peer_name} {row.peer:,.4g}"
     ratio = "" if row.ratio is None else f" · {row.ratio:.2f}×"
     return f"{row.name}: {row.ours:,.4g} {row.unit}{peer}{ratio}"

@@ -22,6 +22,7 @@ from cauldron.domain.errors import NotFound, Refused, StaleVersion
 from cauldron.domain.reservation import Rows
 from cauldron.domain.snapshot import Snapshot, check_exposed
 from cauldron.domain.spell import slug_of
+from cauldron.domain.status import status_document
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.streams import Commit
 from cauldron.ports.blobs import BlobStore
@@ -235,25 +236,21 @@ class Cooking:
         ``running`` counts jobs under a lease and is part of ``queued`` in the stream;
         here ``queued`` are only those that wait.
         """
-        doc = await self._projected(cook_id)
+        doc = await self._counters(cook_id)
         running = await self._running(cook_id) if doc["queued"] else 0
         return doc | {"running": running, "queued": max(0, doc["queued"] - running)}
 
-    async def _projected(self, cook_id: str) -> Doc:
+    async def _counters(self, cook_id: str) -> Doc:
+        """The stored projection, or the fold: reading never writes, which would disturb the cook's owner."""
+        stream = stream_of(cook_id)
         [doc] = await self.store.get("cook_status", [cook_id])
-        if doc is not None and doc.get("imported"):
-            return doc  # of an earlier system: no stream stands behind it
-        newest = await self.store.find(
-            self.cooks.streams.table, {"stream": stream_of(cook_id)}, order=("-seq",), limit=1
-        )
+        newest = await self.store.find(self.cooks.streams.table, {"stream": stream}, order=("-seq",), limit=1)
         if not newest:
             raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
-        if doc is None or doc["seq"] < newest[0]["seq"]:
-            await self._project(cook_id)
-            [doc] = await self.store.get("cook_status", [cook_id])
-        if doc is None:
-            raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
-        return doc
+        if doc is not None and doc["seq"] >= newest[0]["seq"]:
+            return doc
+        folded = await self.cooks.load(stream)
+        return status_document(folded.state, seq=folded.seq)
 
     async def _running(self, cook_id: str) -> int:
         where = {"status": "running"}

@@ -300,9 +300,9 @@ class Owner:
         if not tended.dirty or (abs(now - tended.saved_ms) < STATUS_EVERY_MS and not force):
             return
         folded = await self.cooks.load(stream_of(tended.cook_id))
-        if folded.seq == tended.cursor.seq:
+        try:
             await self.projector.save_status(folded, cursor=tended.cursor)
-        else:
+        except StaleVersion:  # somebody gave a command, and projected it
             tended.cursor = await self.projector.catch_up(tended.cook_id)
         tended.saved_ms, tended.dirty = now, False
 

@@ -24,6 +24,7 @@ BACKOFF_MOST_MS = 60_000
 MAX_BLOCKED = 5  # tries without room for the output, before the cook is paused
 MOST_UNSETTLED = 4  # results waiting to be settled, per slot, before no more is claimed
 KEPT_STEPS = 20  # of earlier attempts
+GATHER_S = 0.005  # for more jobs to end before a round, while most slots are busy
 QUIET_S = 0.05  # before a busy worker looks again into a queue that was empty
 
 
@@ -120,6 +121,7 @@ class Worker:
             self._wake.clear()
             if not await self._round() and not self._finished:
                 await self._rest()
+            await self._gather()
 
     async def _round(self) -> int:
         """Settle and claim, side by side so that the store writes both at once; returns the jobs claimed."""
@@ -140,6 +142,14 @@ class Worker:
             self._quiet.clear()  # in case a bell was missed
         finally:
             self._hungry.clear()
+
+    async def _gather(self) -> None:
+        """Let some more jobs end, so that one write serves them all, while nobody waits for work."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_S):
+                while self._finished and 2 * len(self._running) > self.options.slots:
+                    self._wake.clear()
+                    await self._wake.wait()
 
     def drain(self) -> None:
         """Claim nothing more; finish what is held."""
