@@ -46,6 +46,8 @@ class ConditionalSampler:
     def __post_init__(self) -> None:
         self._network = Network(space=self.space, boxes=self.space.boxes_in(self.sub))
         self._steps = []
+        if any(not box.cells for box in self._network.boxes):
+            raise TooWide  # a rule that nothing keeps
         factors = [Factor(f.scope, f.table.astype(np.float64)) for f in self._network.factors]
         left = {column for factor in factors for column in factor.scope} - self.fixed
         while left:

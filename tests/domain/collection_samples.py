@@ -66,6 +66,15 @@ def pair_rules(sizes, *, count, seed):
     return rules
 
 
+def palette(categories, colours):
+    """Rules by which the first ``categories`` of a grid all have the option of the same number."""
+    return [
+        {"id": f"r{i}-{j}", "requires": {"when": {f"C{i}": f"o{j}"}, "then": {f"C{i + 1}": f"o{j}"}}}
+        for i in range(categories - 1)
+        for j in range(colours)
+    ]
+
+
 @st.composite
 def _category(draw, name, depth, *, counts):
     number = draw(st.integers(2, 4) if depth == 0 else st.integers(1, 2))
