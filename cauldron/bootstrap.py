@@ -37,7 +37,7 @@ from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS
 from cauldron.persistence.tables import TABLES as CORE_TABLES
-from cauldron.services import casting, cooking, spells, tools
+from cauldron.services import casting, cooking, moving, spells, tools
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
 from cauldron.services.cooking import Cooking
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from cauldron.adapters.s3 import S3Blobs
     from cauldron.services.shipping import Shipping
 
-TABLES = (*CORE_TABLES, *spells.TABLES, *tools.TABLES)  # every table there is
+TABLES = (*CORE_TABLES, *spells.TABLES, *tools.TABLES, *moving.TABLES)
 ENDLESS_BYTES = 1 << 60
 COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 
@@ -105,6 +105,7 @@ class Studio:
         """Create what is missing in store and blob store."""
         with naming("database_url"):
             await self.store.open(TABLES)
+        await moving.check_open(self.store)
         if not isinstance(self.blobs, FsBlobs):
             with naming("blobs_url"):
                 await self.blobs.open()

@@ -101,7 +101,8 @@ def file_of(url: str, schemes: tuple[str, ...], *, name: str, default: Path | No
 
 def setting_error(name: str, code: str, message: str) -> InvalidMany:
     """A failure that names the setting at fault."""
-    return InvalidMany([Problem(path=name, code=code, message=message)], source="settings")
+    source = "" if name.startswith("-") else "settings"  # an option of a command names itself
+    return InvalidMany([Problem(path=name, code=code, message=message)], source=source)
 
 
 def without_login(url: str) -> str:

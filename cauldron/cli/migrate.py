@@ -12,6 +12,7 @@ import typer
 from cauldron.adapters.legacy_source import decode, source_for
 from cauldron.adapters.sqlite import SqliteStore
 from cauldron.bootstrap import Studio
+from cauldron.cli import move
 from cauldron.cli.output import REFUSED, command, emit, talk
 from cauldron.cli.session import run
 from cauldron.domain.errors import Invalid
@@ -60,6 +61,7 @@ def register(app: typer.Typer) -> None:
     group.command("legacy")(legacy)
     group.command("status")(status)
     group.command("up")(up)
+    move.add_to(group)
     app.add_typer(group, name="migrate")
 
 
