@@ -132,6 +132,24 @@ class Plan:
         given = self.collection.one_of_ones[one].traits if one is not None else {}
         return _Selector(plan=self, slot=slot, given=given, one=one).selection(row)
 
+    @cached_property
+    def _shown(self) -> "list[tuple[str, int, _ColumnTexts]]":
+        """Label, place in a row and texts of every category that the metadata shows, in layer order."""
+        place = {name: index for index, name in enumerate(self.columns)}
+        return [
+            (category.label, place[name], texts)
+            for name, category in self.collection.by_name.items()
+            if category.metadata and not category.seed and (texts := self._texts[place[name]]) is not None
+        ]
+
+    def traits(self, slot: int) -> Mapping[str, TraitValue]:
+        """``selection(slot).traits`` alone, at a fraction of its cost. Raises NotFound."""
+        if slot in self.ones or not 0 <= slot < self.supply:
+            return self.selection(slot).traits
+        row = self.rows[slot].tolist()
+        found = ((label, texts.trait(row[place])) for label, place, texts in self._shown)
+        return {label: trait for label, trait in found if trait is not None}
+
     def selections(self, slots: Sequence[int] | None = None) -> Iterator[Selection]:
         """The selections of ``slots``, or of all."""
         return (self.selection(slot) for slot in (range(self.supply) if slots is None else slots))
@@ -212,6 +230,7 @@ class _ColumnTexts:
     def __init__(self, category: Category) -> None:
         self.category = category
         self.size = category.range.size if category.range else len(category.choices)
+        self._traits = () if category.range else tuple(map(self._trait, range(self.size)))
 
     def name(self, option: int) -> str | None:
         if not 0 <= option < self.size:
@@ -236,6 +255,9 @@ class _ColumnTexts:
 
     def trait(self, option: int) -> TraitValue | None:
         """What the metadata shows: numbers of unpadded or typed ranges stay numbers."""
+        return self._traits[option] if 0 <= option < len(self._traits) else self._trait(option)
+
+    def _trait(self, option: int) -> TraitValue | None:
         category = self.category
         if category.range and 0 <= option < self.size and (category.display_type or not category.range.pad):
             return category.range.value(option)

@@ -65,7 +65,7 @@ class Recipes:
 
     def traits(self, plan: str, slot: int) -> Mapping[str, Any]:
         """``{category: option}`` of a row of a loaded plan; nothing when it was erased."""
-        return self._plans[plan].selection(slot).traits if plan else {}
+        return self._plans[plan].traits(slot) if plan else {}
 
     async def piece_inputs(self, recipe: Recipe, plan: str, slot: int) -> dict[str, Any]:
         """The generator's inputs for one slot."""

@@ -27,6 +27,8 @@ def test_plans_come_back_from_bytes_equal(doc):
     assert again.plan_hash == plan.plan_hash
     assert again.collection == plan.collection
     assert list(again.selections()) == list(plan.selections())
+    for selection in plan.selections():
+        assert list(again.traits(selection.slot).items()) == list(selection.traits.items())
 
 
 @given(place=st.integers(0, 10_000), change=st.integers(1, 255))
@@ -44,6 +46,25 @@ def test_a_changed_byte_is_noticed(place, change):
 def test_what_is_no_plan_is_refused(data):
     with pytest.raises(Invalid, match="this is no plan"):
         Plan.from_bytes(data)
+
+
+def test_the_traits_of_one_of_ones_and_of_hidden_numbered_and_seeded_categories_are_those_of_the_selection():
+    doc = document(
+        [
+            {"name": "Sky", "label": "Backdrop", "options": options("Dusk", "Dawn")},
+            {"name": "Mood", "metadata": False, "options": options("Calm")},
+            {"name": "Power", "displayType": "number", "range": {"from": 1, "to": 9}},
+            {"name": "Grain", "seed": True},
+        ],
+        supply=6,
+        oneOfOnes=[{"name": "The First", "traits": {"Sky": "Aurora", "Power": 7}}],
+    )
+    plan = make_plan(parse_collection(doc))
+    found = [list(plan.traits(slot).items()) for slot in range(6)]
+    assert found == [list(selection.traits.items()) for selection in plan.selections()]
+    assert [("Backdrop", "Aurora"), ("Power", 7)] in found
+    with pytest.raises(NotFound):
+        plan.traits(6)
 
 
 def test_a_plan_cut_short_or_with_more_behind_is_refused():
