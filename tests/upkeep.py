@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from cauldron.services.free import FreeOfCharge
 from cauldron.services.marking import Sweeping
 from cauldron.services.migrating_writing import TABLES as MIGRATION_TABLES
 from cauldron.services.rebuilding import Rebuilding
-from tests.kitchen import Kitchen, Scripted, new_id, step, wall_ms
+from tests.kitchen import Kitchen, Scripted, Traits, new_id, step, wall_ms
 from tests.services.test_execution import PAINT
 
 ALL_TABLES = (*TABLES, *MIGRATION_TABLES)
@@ -39,6 +40,13 @@ SECRET = "the-prompt-of-ann"  # stands wherever something personal may stand
 
 def ref(digest: str) -> dict[str, Any]:
     return {"media": f"sha256:{digest}", "mime": "image/png", "sizeBytes": 9}
+
+
+class Plans(Traits):
+    """Traits of plans; one that was erased has none, as with the real ones."""
+
+    def traits(self, plan: str, slot: int) -> Mapping[str, Any]:
+        return super().traits(plan, slot) if plan else {}
 
 
 @dataclass
@@ -54,7 +62,7 @@ class World:
     _before: list[tuple[str, str, Doc | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.k = Kitchen(self.store, self.folder / "blobs", clock=self.clock)
+        self.k = Kitchen(self.store, self.folder / "blobs", clock=self.clock, traits=Plans())
         self.blobs = FsBlobs(self.folder / "blobs")
         self.casting = Casting(
             store=self.store,
@@ -199,7 +207,7 @@ async def cook_and_cast(
         await k.until_state("Completed", cook_id=cook_id)
         await _settled(k, cook_id)
     command = ReviewPieces(key=f"review:{cook_id}:1", decision="reject", pieces=[2], reason=SECRET)
-    await k.give(command, cook_id=cook_id)
+    await k.give(command, cook_id=cook_id, actor=owner)
     await _export(world, name, environment=environment, owner=owner)
     world.casts[name] = await _cast(world, name, environment=environment, owner=owner)
 

@@ -40,6 +40,7 @@ class Limits:
     test_ms: int = DAY_MS
     jobs_ms: int = 30 * DAY_MS
     rows_ms: int = DAY_MS
+    plans_ms: int = 30 * DAY_MS
     grace_ms: int = DAY_MS  # a blob used within this time stays
 
 
@@ -231,7 +232,7 @@ class Cleaning:
         return {i for i, doc in zip(ids, docs, strict=True) if doc is None or doc["state"] in ENDED}
 
     async def _old_rows(self, *, apply: bool) -> Count:
-        """Workers and leases long over, and gates of cooks that are gone.
+        """Workers and leases long over, gates of cooks that are gone, and where old plans are kept.
 
         Cursors stay: a follower without its cursor would do everything again.
         """
@@ -251,7 +252,22 @@ class Cleaning:
                 count.add(GATES, doc)
             ops = [Delete(GATES, doc["_id"], {"at": doc["at"]}) for doc in orphans]
             await self._commit(ops, apply=apply)
+        await self._old_plans(count, apply=apply)
         return count
+
+    async def _old_plans(self, count: Count, *, apply: bool) -> None:
+        """Forget plans computed long ago: cooks name theirs in the log, any other is computed again.
+
+        Their blobs count as used now, so that whoever is about to cook from one still finds it.
+        """
+        before = self.clock() - self.limits.plans_ms
+        async for page in self._pages("plans"):
+            aged = [doc for doc in page if not _after(doc["createdAt"], before)]
+            for doc in aged:
+                count.add("plans", doc)
+                if apply and self.sweeping is not None:
+                    await self.sweeping.blobs.size(doc["blob"])
+            await self._commit([Delete("plans", doc["_id"]) for doc in aged], apply=apply)
 
     async def _has_stream(self, cook_id: str) -> bool:
         where = {"stream": f"cook:{cook_id}"}

@@ -1,7 +1,8 @@
 """Erasing collections, casts and accounts: personal data go, the books stay (docs/adr/0013).
 
 The order makes it safe to be killed and done again: first the event log is redacted,
-then the read models are folded from it anew, then records without a stream, media last.
+then the read models are folded from it anew, then plans and records without a stream,
+media last. What a killed run left of the media, the next clean-up takes.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
@@ -113,8 +114,8 @@ class Erasing:
         for collection in scope.collections:
             found.name(collection)
         await self._streams(scope, found, apply=apply)
+        await self._plans(scope, found, apply=apply)  # found by what the collections still say
         await self._records(scope, found, apply=apply)
-        await self._plans(scope, found, apply=apply)
         await self._media(found, apply=apply)
         return {
             "kind": kind,
