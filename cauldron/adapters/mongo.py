@@ -19,12 +19,12 @@ from pymongo.read_concern import ReadConcern
 from cauldron.adapters import mongo_query
 from cauldron.adapters.mongo_changes import Bell, Chime
 from cauldron.adapters.mongo_claim import Claims
-from cauldron.adapters.mongo_documents import decode
+from cauldron.adapters.mongo_documents import can_be_id, decode
 from cauldron.adapters.mongo_feed import BY_TS, TS_INDEX, Feed
 from cauldron.adapters.mongo_link import DURABLE, Link
 from cauldron.adapters.mongo_query import MongoTable, Query
 from cauldron.adapters.mongo_statements import Write, prepare, runs
-from cauldron.adapters.mongo_write import Lane, Outcome, run_deletes
+from cauldron.adapters.mongo_write import Lane, Outcome, outcome, run_deletes
 from cauldron.domain.errors import Invalid, Unavailable
 from cauldron.ports.storage import Claim, Doc, Op, Table, Where
 
@@ -133,7 +133,7 @@ class MongoStore:
     async def get(self, table: str, ids: Sequence[str]) -> list[Doc | None]:
         """Documents by id, in the order asked for; None where there is none."""
         link, name = self._opened().link, self._table(table).name
-        wanted = [each for each in dict.fromkeys(ids) if isinstance(each, str)]
+        wanted = [each for each in dict.fromkeys(ids) if can_be_id(each)]
         if not wanted:
             return [None] * len(ids)
         only = {"_id": wanted[0]} if len(wanted) == 1 else {"_id": {"$in": wanted}}
@@ -198,6 +198,7 @@ class MongoStore:
         task = asyncio.create_task(work)
         live.busy.add(task)
         task.add_done_callback(live.busy.discard)
+        task.add_done_callback(_heard)
         return await asyncio.shield(task)
 
     async def _each(self, live: _Live, writes: Sequence[Write]) -> list[Outcome]:
@@ -277,6 +278,12 @@ class MongoStore:
         return {name: await _table_size(link, name) for name in self._tables}
 
 
+def _heard(task: "asyncio.Task[Any]") -> None:
+    """Its caller gave up: the failure concerns nobody any more."""
+    if not task.cancelled():
+        task.exception()
+
+
 async def _table_size(link: Link, table: str) -> tuple[int, int]:
     """Documents and their bytes, over all shards."""
 
@@ -310,8 +317,10 @@ async def _in_transaction(link: Link, writes: Sequence[Write], session: AsyncCli
             statements = [write.statement(doubted=False) for write in writes]
             await collection.bulk_write(statements, session=session)
         except BulkWriteError as exc:
-            (error, *_) = exc.details["writeErrors"]
-            raise writes[error["index"]].failed(error) from exc
+            error = next(iter(exc.details["writeErrors"]), None)
+            if error is None or exc.has_error_label("TransientTransactionError"):
+                raise
+            raise outcome(link, writes[error["index"]], error) from exc
         return
     for write in writes:
         done = await collection.delete_one(write.change, session=session)

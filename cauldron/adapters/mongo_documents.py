@@ -216,6 +216,14 @@ def id_of(value: Any, table: str) -> str:
     return _text(value, f"{table}/_id")
 
 
+def can_be_id(value: Any) -> bool:
+    """Could a document have this ``_id``?"""
+    try:
+        return bool(id_of(value, ""))
+    except Invalid:
+        return False
+
+
 def pick(doc: Any, path: str) -> Any:
     """The value at a dotted path of a plain document, or None."""
     for part in path.split("."):
@@ -231,14 +239,15 @@ def refuse_nul(path: str, value: Any) -> None:
 
 
 def decode(stored: Doc) -> Doc:
-    """A document as callers know it, its version as ``_v`` at the end. Changes ``stored``."""
+    """A document as callers know it, of plain types, its version as ``_v`` at the end. Changes ``stored``."""
     version = stored.pop("_v")
     stored.pop("_t", None)
     stored.pop("_ts", None)
     if stored.pop("_e", False):
         stored = _plain(stored)
-    stored["_v"] = int(version)
-    return stored
+    doc: Doc = orjson.loads(orjson.dumps(stored))  # the driver's long integers are a type of its own
+    doc["_v"] = int(version)
+    return doc
 
 
 def _plain(value: Any) -> Any:

@@ -124,7 +124,7 @@ async def run_writes(link: Link, table: str, writes: Sequence[Write]) -> list[Ou
                 del failed[n]
         todo = sorted(n for n, error in failed.items() if _again(writes[n], error))
         for n in failed.keys() - set(todo):
-            outcomes[n] = _outcome(link, writes[n], failed[n])
+            outcomes[n] = outcome(link, writes[n], failed[n])
         if todo:
             doubted = True
             await patience.wait(OperationFailure("write conflict", 112))
@@ -137,7 +137,8 @@ def _again(write: Write, error: Doc) -> bool:
     return raced or error["code"] in AGAIN
 
 
-def _outcome(link: Link, write: Write, error: Doc) -> Exception:
+def outcome(link: Link, write: Write, error: Doc) -> Exception:
+    """What the error of a statement means for its operation."""
     if error["code"] in GUARD_FAILED or error["code"] == DUPLICATE:
         return write.failed(error)
     return _broken(link, error)

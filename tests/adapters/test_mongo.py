@@ -738,3 +738,23 @@ def test_a_flat_claim_answers_with_what_is_stored(run, url):
             await store.commit([Delete("pieces", doc["_id"]) for doc in docs])
 
     told(run, url, story)
+
+
+def test_a_claim_answers_with_what_others_wrote_just_before(run, url):
+    """Others patch what is queued while it is claimed: the answer is what is stored, not what was read."""
+
+    async def story():
+        here, there = await opened(url), await opened(url)
+        for turn in range(30):
+            names = [f"p{turn}-{n}" for n in range(20)]
+            await here.commit([Insert("pieces", {**piece(n), "_id": name}) for n, name in enumerate(names)])
+            guard = {"status": "queued"}
+            patches = [Patch("pieces", name, {"note": turn}, guard) for name in names]
+            claim = Claim(**{**{f: getattr(CLAIM, f) for f in CLAIM.__dataclass_fields__}, "limit": 20})
+            docs, _ = await asyncio.gather(here.claim(claim), there.commit(patches, atomic=False))
+            assert docs == await here.get("pieces", [doc["_id"] for doc in docs])
+            await here.commit([Delete("pieces", name) for name in names], atomic=False)
+        await here.close()
+        await there.close()
+
+    run(story())
