@@ -30,6 +30,7 @@ LOOK_FIRST_BYTES = 1024 * 1024  # above it, asking whether a blob is there alrea
 IN_MEMORY_BYTES = 8 * 1024 * 1024
 CHUNK_BYTES = 4 * 1024 * 1024
 IN_FLIGHT = 32
+RETRIES = 6
 KEPT_MS = 120_000  # a copy used within this time is not evicted: another process may be reading it
 FULL_ENOUGH = 0.8  # of the bound, after an eviction
 DENIED = re.compile(r"InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|\b40[13]\b")
@@ -54,6 +55,7 @@ class LocalFiles(Protocol):
     def path(self, digest: str) -> Path: ...
     def read(self, digest: str) -> bytes: ...
     def size(self, digest: str) -> int | None: ...
+    def touched_ms(self, digest: str) -> int | None: ...
     def delete(self, digest: str) -> None: ...
     def each(self) -> Iterator[tuple[str, int]]: ...
 
@@ -128,7 +130,7 @@ def _connect(place: Place) -> S3Store:
             "connect_timeout": timedelta(seconds=5),
             "timeout": timedelta(seconds=120),
         },
-        retry_config={"max_retries": 6, "retry_timeout": timedelta(seconds=60)},
+        retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=60)},
         **options,
     )
 
@@ -351,18 +353,16 @@ class Copies:
             await asyncio.to_thread(self._evict)
 
     def _evict(self) -> None:
-        kept: list[tuple[float, int, str]] = []
-        newest = 0.0
+        kept: list[tuple[int, int, str]] = []
         for digest, size in self._local.each():
-            with contextlib.suppress(OSError, NotFound):
-                at = self._local.path(digest).stat().st_mtime
-                newest = max(newest, at)
+            if (at := self._local.touched_ms(digest)) is not None:
                 kept.append((at, size, digest))
+        newest = max((at for at, _, _ in kept), default=0)
         total = sum(size for _, size, _ in kept)
         if total <= self._limit:
             return
         for at, size, digest in sorted(kept):
-            if total <= self._limit * FULL_ENOUGH or at > newest - KEPT_MS / 1000:
+            if total <= self._limit * FULL_ENOUGH or at > newest - KEPT_MS:
                 return
             if not self._pins[digest]:
                 self._local.delete(digest)
