@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import gc
+from collections import Counter
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pymongo.errors import OperationFailure
 
 from cauldron.adapters.mongo import MongoStore
+from cauldron.adapters.mongo_link import Link
 from cauldron.adapters.mongo_query import MongoTable, select
 from cauldron.domain.errors import (
     CauldronError,
@@ -758,3 +761,37 @@ def test_a_claim_answers_with_what_others_wrote_just_before(run, url):
         await there.close()
 
     run(story())
+
+
+def test_the_server_is_told_which_index_to_use_and_never_reads_a_whole_table(run, url):
+    name = url.rpartition("/")[2].partition("?")[0]
+
+    async def story(store):
+        await store.commit([Insert("pieces", piece(n)) for n in range(50)], atomic=False)
+        with single().client() as client:
+            client[name].command("profile", 2)
+        await store.find("pieces", {"cook": "c"}, order=("-at",))
+        await store.find("pieces", {}, after=("p1",))
+        one = Claim(**{**{f: getattr(CLAIM, f) for f in CLAIM.__dataclass_fields__}, "limit": 1})
+        for claim in (one, CLAIM):
+            await store.claim(claim)
+        await store.commit([Patch("pieces", "p1", {"x": 1}, {"cook": "c"})])
+        with single().client() as client:
+            client[name].command("profile", 0)
+            return list(client[name]["system.profile"].find({"ns": f"{name}.pieces"}))
+
+    seen = told(run, url, story)
+    plans = Counter(op.get("planSummary", "").partition(" ")[0] for op in seen)
+    assert plans.keys() <= {"IXSCAN", "IDHACK"}, plans
+    assert plans["IDHACK"] == 1  # the patch, by id alone
+    chosen = [op["command"] for op in seen if {"find", "findAndModify"} & op["command"].keys()]
+    assert len(chosen) == 4
+    assert all(command["hint"] for command in chosen)
+
+
+def test_what_the_server_says_is_told_without_the_login():
+    link = Link("mongodb://anna:s3cr%40t@h1,h2/studio?authSource=admin", patience_s=1)
+    said = link.translate(OperationFailure("user anna with s3cr@t or s3cr%40t via anna:s3cr%40t@h1", 18))
+    assert isinstance(said, Invalid)
+    assert "mongodb://h1,h2/studio" in said.message
+    assert not any(word in said.message for word in ("anna", "s3cr"))
