@@ -3,16 +3,16 @@
 import contextlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cauldron.adapters.fs import FsBlobs
 from cauldron.bootstrap import TABLES
+from cauldron.domain.collection import parse_collection
 from cauldron.domain.commands import ReviewPieces
 from cauldron.domain.errors import NotFound
-from cauldron.domain.plan import MAGIC
+from cauldron.domain.planning import make_plan
 from cauldron.domain.snapshot import snapshot_of_tool
 from cauldron.domain.times import iso
 from cauldron.persistence.jobs import JobStore, Lease
@@ -28,8 +28,10 @@ from cauldron.services.erasing import Erasing
 from cauldron.services.free import FreeOfCharge
 from cauldron.services.marking import Sweeping
 from cauldron.services.migrating_writing import TABLES as MIGRATION_TABLES
+from cauldron.services.projecting import Projector
 from cauldron.services.rebuilding import Rebuilding
-from tests.kitchen import Kitchen, Scripted, Traits, new_id, step, wall_ms
+from cauldron.services.recipes import Recipes
+from tests.kitchen import Kitchen, Scripted, new_id, step, wall_ms
 from tests.services.test_execution import PAINT
 
 ALL_TABLES = (*TABLES, *MIGRATION_TABLES)
@@ -40,13 +42,6 @@ SECRET = "the-prompt-of-ann"  # stands wherever something personal may stand
 
 def ref(digest: str) -> dict[str, Any]:
     return {"media": f"sha256:{digest}", "mime": "image/png", "sizeBytes": 9}
-
-
-class Plans(Traits):
-    """Traits of plans; one that was erased has none, as with the real ones."""
-
-    def traits(self, plan: str, slot: int) -> Mapping[str, Any]:
-        return super().traits(plan, slot) if plan else {}
 
 
 @dataclass
@@ -62,8 +57,9 @@ class World:
     _before: list[tuple[str, str, Doc | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.k = Kitchen(self.store, self.folder / "blobs", clock=self.clock, traits=Plans())
+        self.k = Kitchen(self.store, self.folder / "blobs", clock=self.clock)
         self.blobs = FsBlobs(self.folder / "blobs")
+        self.k.projector = self.k.cooking.projector = Projector(self.store, self.k.cooks, Recipes(self.blobs))
         self.casting = Casting(
             store=self.store,
             casts=Dispatcher(Streams(self.store, CAST_EVENTS), DECIDER, clock=self.clock),
@@ -185,7 +181,7 @@ async def cook_and_cast(
     world: World, *, name: str = "a", environment: str = "live", owner: str = "ann"
 ) -> None:
     """A collection with a finished, partly reviewed cook ``c-<name>``, an export, and a finished cast."""
-    await _collection(world, name, environment=environment, owner=owner)
+    version = await _collection(world, name, environment=environment, owner=owner)
     k, cook_id = world.k, f"c-{name}"
     outputs = [await world.put(f"{name}-piece-{n}") for n in (1, 2, 3)]
 
@@ -200,6 +196,7 @@ async def cook_and_cast(
         collection_id=f"k-{name}",
         owner=owner,
         environment=environment,
+        collection_version=version,
         plan=world.media[f"{name}-plan"],
         config_hash=world.media[f"{name}-recipe"],
     )
@@ -219,14 +216,28 @@ async def _settled(k: Kitchen, cook_id: str) -> None:
     await k.until(folded)
 
 
-async def _collection(world: World, name: str, *, environment: str, owner: str) -> None:
+async def _collection(world: World, name: str, *, environment: str, owner: str) -> str:
+    """A collection with its plan, and a snapshot, as blobs; its version."""
     layer = await world.put(f"{name}-layer")
-    option = await world.put(f"{name}-option")
     recipe = json.dumps({"snapshot": {}, "collection": {"v": name, "layer": ref(layer)}}).encode()
     await world.put(f"{name}-recipe", recipe)
-    await world.put(
-        f"{name}-plan", MAGIC + json.dumps({"version": f"version-{name}", "o": ref(option)}).encode()
-    )
+    hats = [
+        {"name": "One", "value": ref(await world.put(f"{name}-option"))},
+        {"name": "Two"},
+        {"name": SECRET},
+    ]
+    inputs = {"prompt": SECRET, "layer": ref(await world.put(f"{name}-definition")), "hat": "[[Hat]]"}
+    definition = {
+        "cauldron": 1,
+        "name": SECRET,
+        "slug": name,
+        "supply": 3,
+        "generator": {"tool": "test.noop", "inputs": inputs},
+        "categories": [{"name": "Hat", "options": hats}],
+    }
+    collection = parse_collection(definition)
+    made = make_plan(collection, seed=name)
+    await world.put(f"{name}-plan", made.to_bytes())
     now = iso(world.clock())
     doc = {
         "_id": f"k-{name}",
@@ -237,14 +248,20 @@ async def _collection(world: World, name: str, *, environment: str, owner: str) 
         "visibility": "private",
         "environment": environment,
         "supply": 3,
-        "version": f"version-{name}",
+        "version": collection.version_hash,
         "contentHash": "x",
-        "definition": {"cauldron": 1, "prompt": SECRET, "layer": ref(await world.put(f"{name}-definition"))},
+        "definition": definition,
         "createdAt": now,
         "updatedAt": now,
     }
-    plan = {"_id": f"p-{name}", "blob": world.media[f"{name}-plan"], "planHash": "h0", "createdAt": now}
+    plan = {
+        "_id": f"p-{name}",
+        "blob": world.media[f"{name}-plan"],
+        "planHash": made.plan_hash,
+        "createdAt": now,
+    }
     await world.store.commit([Put("collections", doc, 0), Put("plans", plan, None)], atomic=False)
+    return collection.version_hash
 
 
 async def _export(world: World, name: str, *, environment: str, owner: str) -> None:

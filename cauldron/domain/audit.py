@@ -202,14 +202,18 @@ def _stale(value: Any, now: int) -> bool:
     return age is None or age > DAY_MS
 
 
+def _ended(doc: Doc) -> bool:
+    return doc.get("status") in tuple(TERMINAL)  # a broken status may be unhashable
+
+
 def lingering_output(doc: Doc, now: int) -> str | None:
     """An execution that has begun and never ended."""
-    if doc.get("status") in TERMINAL or not _stale(doc.get("requestTimestamp"), now):
+    if _ended(doc) or not _stale(doc.get("requestTimestamp"), now):
         return ""
     return f"{doc.get('status')} for more than a day"
 
 
-UNFINISHED_JOBS = frozenset({"queued", "running", "waiting", "settled"})  # held ones wait for a person
+UNFINISHED_JOBS = ("queued", "running", "waiting", "settled")  # held ones wait for a person
 
 
 def lingering_job(doc: Doc, now: int) -> str | None:
@@ -241,7 +245,7 @@ def settled_late(doc: Doc, now: int) -> str | None:
     told = _age(doc.get("webhookReceivedAt"), now)
     if told is None:
         return None
-    if doc.get("status") not in TERMINAL:
+    if not _ended(doc):
         return None if told <= IN_TIME_MS else f"{doc.get('status')} after its webhook"
     ended = _age(doc.get("responseTimestamp"), now)
     if ended is not None and told - ended <= IN_TIME_MS:
@@ -261,7 +265,7 @@ def cost_missing(doc: Doc, now: int) -> str | None:
     """A completed execution whose cost is absent or unknown: a default is no measurement."""
     if doc.get("status") != "success":
         return None
-    if doc.get("costSource") in (None, "unknown"):
+    if doc.get("costSource") in (None, "", "unknown"):
         return "the cost is unknown"
     return "" if _is_number(doc.get("costUsd")) else "no cost"
 
@@ -277,7 +281,7 @@ def delivery_stuck(doc: Doc, now: int) -> str | None:
     if doc.get("notificationPlatform") == "none":
         return "pending, but nothing is owed to the platform none"
     since = doc.get("responseTimestamp")
-    late = doc.get("status") in TERMINAL and _stale(since, now)
+    late = _ended(doc) and _stale(since, now)
     return "pending for more than a day" if late else ""
 
 
