@@ -36,7 +36,15 @@ async def opened(url: str | Path | None) -> AsyncIterator[Store]:
         await store.close()
 
 
-async def migrate(store: Store, places: Sequence[str], *, line: Any = None, **wanted: Any) -> dict[str, Any]:
+async def migrate(
+    store: Store,
+    places: Sequence[str],
+    *,
+    line: Any = None,
+    notes: int = 30_000,
+    every: int = 10_000,
+    **wanted: Any,
+) -> dict[str, Any]:
     """One migration at the world's own time."""
     scratch = SqliteStore(None, synchronous="NORMAL")
     await scratch.open(migrating_notebook.TABLES)
@@ -49,6 +57,8 @@ async def migrate(store: Store, places: Sequence[str], *, line: Any = None, **wa
             scratch=scratch,
             clock=lambda: NOW_MS,
             report=Report(line),
+            notes=notes,
+            checkpoint_every=every,
         )
         return await migrating.run(Wanted(**wanted))
     finally:
@@ -72,10 +82,24 @@ async def everything(
     return found
 
 
-async def _main(target: str, *places: str) -> None:
+class Telling:
+    """A store that prints a line after each commit, so that a process can be killed between two."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def commit(self, ops: Any, *, atomic: bool = True) -> Any:
+        outcomes = await self._store.commit(ops, atomic=atomic)
+        print("commit", flush=True)
+        return outcomes
+
+
+async def _main(target: str, processes: str, *places: str) -> None:
     async with opened(Path(target)) as store:
-        print("begun", flush=True)
-        await migrate(store, places, apply=True)
+        await migrate(Telling(store), places, apply=True, processes=int(processes), every=300)
         print("done", flush=True)
 
 

@@ -4,6 +4,7 @@ The order is always the same: a run that was killed maps again what it had writt
 without writing it, and goes on from its checkpoint.
 """
 
+import gc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,14 +17,14 @@ from cauldron.persistence.schema import MIGRATIONS
 from cauldron.ports.legacy import Decode, LegacySource
 from cauldron.ports.storage import Store
 from cauldron.ports.system import Clock
-from cauldron.services.migrating_blocks import Blocks
+from cauldron.services.migrating_blocks import QUIET_GC, Blocks
 from cauldron.services.migrating_notebook import Notebook
 from cauldron.services.migrating_parents import Parents
 from cauldron.services.migrating_paused import Pausing
 from cauldron.services.migrating_phases import Phases, Tell
 from cauldron.services.migrating_report import Report
 from cauldron.services.migrating_survey import Survey
-from cauldron.services.migrating_writing import Writer, Written
+from cauldron.services.migrating_writing import CHECKPOINT, Writer, Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,8 @@ class Migrating:
     clock: Clock
     report: Report
     tell: Tell = lambda documents: None
+    notes: int = 30_000  # parents whose notes stay in memory
+    checkpoint_every: int = CHECKPOINT  # documents
     pausing: Pausing | None = None  # without it what was cooking stays a record
 
     async def run(self, wanted: Wanted) -> dict[str, Any]:
@@ -67,15 +70,20 @@ class Migrating:
         self.report.not_read = survey.not_read
         checkpoint, careful = await self._checkpoint(survey, wanted)
         setting = await _setting(checkpoint, survey, wanted)
-        parents = Parents(Notebook(self.scratch), setting)
+        parents = Parents(Notebook(self.scratch, most=self.notes), setting)
         await survey.look(parents)
-        writer = Writer(self.store, checkpoint, careful=careful) if wanted.apply else None
+        writer = None
+        if wanted.apply:
+            writer = Writer(self.store, checkpoint, careful=careful, every=self.checkpoint_every)
         blocks = Blocks(self.decode, setting, processes=wanted.processes, records=wanted.apply)
         phases = Phases(survey, self.report, self.tell, parents, writer, setting, blocks)
+        thresholds = gc.get_threshold()
+        gc.set_threshold(*QUIET_GC)
         try:
             for phase in (phases.executions, phases.casts, phases.cooks, phases.definitions, phases.history):
                 await phase()
         finally:
+            gc.set_threshold(*thresholds)
             blocks.close()
         self.report.cost_micro_usd = parents.cost_micro_usd
         summary = self.report.summary(list(self.source.faults))
@@ -138,8 +146,8 @@ def _written(written: Written) -> dict[str, Any]:
         "inserted": written.inserted,
         "existed": written.existed,
         "corrected": written.corrected,
-        "refused": written.refused[:100],
-        "refusedCount": len(written.refused),
+        "refused": written.refused,
+        "refusedCount": written.refused_count,
     }
 
 

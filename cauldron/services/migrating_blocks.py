@@ -2,15 +2,27 @@
 
 import asyncio
 import gc
+import marshal
 import multiprocessing
+import multiprocessing.connection
+import os
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any, NamedTuple
 
 from cauldron.domain.legacy.early import map_studio
 from cauldron.domain.legacy.exports import map_export
-from cauldron.domain.legacy.mapping import SET_ASIDE, Later, Mapped, SetAside, Setting, set_aside_record
+from cauldron.domain.legacy.mapping import (
+    SET_ASIDE,
+    Facts,
+    Later,
+    Mapped,
+    SetAside,
+    Setting,
+    set_aside_record,
+)
 from cauldron.domain.legacy.outputs import map_output
 from cauldron.domain.legacy.spells import map_spell
 from cauldron.domain.legacy.values import id_of
@@ -72,16 +84,44 @@ class Job(NamedTuple):
     records: bool  # whether the records are wanted, or only what is known of them
 
 
-def map_block(decode: Decode, setting: Setting, job: Job) -> list[Entry]:
+def map_block(decode: Decode, setting: Setting, job: Job) -> Iterator[Entry]:
     """Every document of a block, mapped."""
     mapper = MAPPERS[job.kind]
-    entries = []
+
+    def make(doc: Doc) -> Mapped:
+        return mapper(doc, setting)
+
     for number, doc in enumerate(decode(job.block), job.block.first):
-        entry = entry_of(doc, f"#{number}", source=job.source, make=lambda raw: mapper(raw, setting))
-        if not job.records:
-            entry = entry._replace(mapped=entry.mapped._replace(records=_outlined(entry.mapped.records)))
-        entries.append(entry)
-    return entries
+        yield entry_of(doc, f"#{number}", source=job.source, make=make)
+
+
+def packed(entries: Iterable[Entry], *, records: bool) -> bytes:
+    """Entries as bytes for another process: plain tuples, and of records only what is wanted."""
+    return marshal.dumps(
+        [
+            (
+                e.doc_id,
+                e.verdict,
+                e.detail,
+                m.records if records else _outlined(m.records),
+                m.notes,
+                _plain(m.facts),
+            )
+            for e, m in ((entry, entry.mapped) for entry in entries)
+        ]
+    )
+
+
+def _plain(facts: Facts | None) -> tuple[Any, ...] | None:
+    return None if facts is None else tuple(facts)
+
+
+def unpacked(data: bytes) -> list[Entry]:
+    """The entries that :func:`packed` made."""
+    return [
+        Entry(doc_id, verdict, detail, Mapped(records, notes, None if facts is None else Facts(*facts)))
+        for doc_id, verdict, detail, records, notes, facts in marshal.loads(data)  # noqa: S302 - from our own process
+    ]
 
 
 def _outlined(records: list[tuple[str, Doc]]) -> list[tuple[str, Doc]]:
@@ -95,10 +135,19 @@ _here: list[Any] = []  # decode and setting of a process of the pool
 def _prepare(decode: Decode, setting: Setting) -> None:
     gc.set_threshold(*QUIET_GC)
     _here[:] = [decode, setting]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _map_there(job: Job) -> list[Entry]:
-    return map_block(_here[0], _here[1], job)
+def _end_with_parent() -> None:
+    """A parent that was killed cannot say goodbye, and the pool's pipes stay open."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _map_there(job: Job) -> bytes:
+    return packed(map_block(_here[0], _here[1], job), records=job.records)
 
 
 class Blocks:
@@ -119,17 +168,17 @@ class Blocks:
 
     async def mapped(self, kind: str, part: Part, blocks: AsyncIterator[Block]) -> AsyncIterator[list[Entry]]:
         """The entries of every block, in order."""
-        waiting: deque[Future[list[Entry]]] = deque()
+        waiting: deque[Future[bytes]] = deque()
         async for block in blocks:
             job = Job(kind, part.name, block, self._records)
             if self._pool is None:
-                yield map_block(self._decode, self._setting, job)
+                yield list(map_block(self._decode, self._setting, job))
                 continue
             waiting.append(self._pool.submit(_map_there, job))
             if len(waiting) >= self._ahead:
-                yield await asyncio.wrap_future(waiting.popleft())
+                yield unpacked(await asyncio.wrap_future(waiting.popleft()))
         while waiting:
-            yield await asyncio.wrap_future(waiting.popleft())
+            yield unpacked(await asyncio.wrap_future(waiting.popleft()))
 
     def close(self) -> None:
         """End the processes."""

@@ -15,7 +15,7 @@ Note = dict[str, Any]
 class Notebook:
     """Keyed JSON objects. Only what was fetched (or never put aside) can be seen by ``get``."""
 
-    def __init__(self, scratch: Store, *, most: int = 30_000) -> None:
+    def __init__(self, scratch: Store, *, most: int) -> None:
         """``scratch`` must be open with :data:`TABLES`; ``most`` notes stay in memory."""
         self._scratch = scratch
         self._most = most

@@ -1,5 +1,6 @@
 """Linking executions to their casts and cooks, and counting what they cost once."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from cauldron.domain.legacy.cooks import fold_run, run_at
@@ -160,9 +161,10 @@ class Parents:
         self._before[key] = {"id": cook_id, "run": run, "open": still_open}
         return before if open_before else None
 
-    async def leftovers(self, prefix: str) -> list[tuple[str, Tally]]:
-        """Parents without a document of their own. (Small in number: people's runs, not executions.)"""
-        return [(key.removeprefix(prefix), note) async for key, note in self.notebook.rest(prefix)]
+    async def leftovers(self, prefix: str) -> AsyncIterator[tuple[str, Tally]]:
+        """Parents without a document of their own, by id."""
+        async for key, note in self.notebook.rest(prefix):
+            yield key.removeprefix(prefix), note
 
 
 def _settled(mapped: Mapped, facts: Facts, *, own: int, number: int, cost: int) -> list[tuple[str, Doc]]:

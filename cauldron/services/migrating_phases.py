@@ -77,7 +77,7 @@ class Phases:
     async def casts(self) -> None:
         """Casts with documents, then those that only executions name."""
         await self._with_tallies("casts", "cast:", self._cast)
-        for cast_id, tally in await self.parents.leftovers("cast:"):
+        async for cast_id, tally in self.parents.leftovers("cast:"):
             await self._made("casts", cast_id, cast_from_outputs(cast_id, tally, self.setting))
 
     async def cooks(self) -> None:
@@ -85,7 +85,7 @@ class Phases:
         async for each, doc in self.survey.documents("global"):
             await self._global(each, doc)
         await self._with_tallies("cooks", "cook:", self._cook)
-        for cook_id, tally in await self.parents.leftovers("cook:"):
+        async for cook_id, tally in self.parents.leftovers("cook:"):
             run = self.parents.run_by_id.pop(cook_id, None)
             await self._made("cooks", cook_id, cook_from_outputs(cook_id, tally, self.setting, ends=run))
         for cook_id, run in sorted(self.parents.run_by_id.items()):

@@ -18,6 +18,7 @@ TABLES: tuple[Table, ...] = (
 )
 BATCH = 800  # operations per commit
 IN_FLIGHT = 3
+MOST_TOLD = 100  # refused records
 CHECKPOINT = 10_000  # documents
 NAMED = (COLLECTIONS, SPELLS)  # their slugs may be taken
 Record = tuple[str, Doc]
@@ -31,18 +32,28 @@ class Written:
     inserted: int = 0
     existed: int = 0
     corrected: int = 0
-    refused: list[dict[str, str]] = field(default_factory=list)
+    refused_count: int = 0
+    refused: list[dict[str, str]] = field(default_factory=list)  # the first of them
+
+    def refuse(self, table: str, doc_id: str, reason: str) -> None:
+        """A record that no store would keep."""
+        self.refused_count += 1
+        if len(self.refused) < MOST_TOLD:
+            self.refused.append({"table": table, "id": doc_id, "reason": reason})
 
 
 class Writer:
     """Takes the records of documents in their order; those before the checkpoint were written before."""
 
-    def __init__(self, store: Store, checkpoint: Doc, *, careful: bool) -> None:
-        """``checkpoint`` is the migration's record; ``careful`` looks before it inserts."""
+    def __init__(self, store: Store, checkpoint: Doc, *, careful: bool, every: int = CHECKPOINT) -> None:
+        """``checkpoint`` is the migration's record, saved ``every`` so many documents.
+
+        ``careful`` looks before it inserts.
+        """
         self.store = store
         self.written = Written()
         self._checkpoint = checkpoint
-        self._careful = careful
+        self._careful, self._every = careful, every
         self._skip = int(checkpoint["documents"])
         self._seen = self._saved = 0
         self._records: list[Record] = []
@@ -60,7 +71,7 @@ class Writer:
                 self._records.append(record)
         if len(self._records) >= BATCH:
             await self._send()
-        if self._seen - self._saved >= CHECKPOINT:
+        if self._seen - self._saved >= self._every:
             await self.save()
 
     async def correct(self, table: str, doc_id: str, field_name: str, value: float) -> None:
@@ -127,9 +138,7 @@ class Writer:
         elif isinstance(outcome, Duplicate):
             self.written.existed += 1
         elif isinstance(outcome, CauldronError) and not isinstance(outcome, Unavailable):
-            self.written.refused.append(
-                {"table": record[0], "id": record[1]["_id"], "reason": outcome.message}
-            )
+            self.written.refuse(record[0], record[1]["_id"], outcome.message)
         else:
             raise outcome
 
@@ -146,7 +155,7 @@ class Writer:
                 continue
             self.written.inserted += 1
             return
-        self.written.refused.append({"table": table, "id": doc["_id"], "reason": "its slug is taken"})
+        self.written.refuse(table, doc["_id"], "its slug is taken")
 
     async def save(self) -> None:
         """Wait until all is durable, then move the checkpoint."""

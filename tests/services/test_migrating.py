@@ -1,6 +1,8 @@
 """A whole legacy database is brought over and compared with the truth of the world that wrote it."""
 
 import gzip
+import itertools
+import os
 import random
 import signal
 import subprocess
@@ -165,6 +167,13 @@ def test_the_form_of_the_dump_makes_no_difference(dump, tmp_path, run, form):
     assert summary["totals"] == reference["totals"]
 
 
+def test_notes_that_do_not_fit_into_memory_are_put_aside_and_found_again(dump, run):
+    folder, truth = dump
+    summary, docs, queues = run(migrated([str(folder)], notes=20))
+    check_truth(summary, docs, queues, truth)
+    assert docs == run(migrated([str(folder)]))[1]
+
+
 def test_no_secret_reaches_the_store_or_the_report(dump, tmp_path, run):
     folder, _ = dump
     raw = b"".join(path.read_bytes() for path in folder.rglob("*.bson"))
@@ -279,34 +288,60 @@ def test_a_folder_without_known_collections_is_refused(tmp_path, run):
         run(migrated([str(tmp_path)]))
 
 
+def _nobody_is_left(group):
+    """Helpers end with their parent, however it ended."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("a helper process outlived the migration that was killed")
+
+
 def test_a_run_that_is_killed_goes_on_to_the_same_result(tmp_path, run):
-    """SIGKILL at random points, again and again, until a run comes to its end."""
-    world = World(5, documents=4_000)
+    """SIGKILL after a random number of commits, again and again, until a run comes to its end."""
+    world = World(5, documents=2_500)
     write_bson(world, tmp_path / "dump")
-    target, chance = tmp_path / "target.db", random.Random(3)
-    kills = 0
-    for attempt in range(12):
-        command = [sys.executable, "-m", "tests.legacy_runs", str(target), str(tmp_path / "dump")]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
-            if attempt < 4:
-                time.sleep(chance.uniform(0.05, 0.9))
-                process.send_signal(signal.SIGKILL)
-            ended = process.stdout.readline()
-        if ended == "done\n":
+    target, chance, checkpoints = tmp_path / "target.db", random.Random(3), []
+
+    async def checkpoint():
+        async with opened(target) as store:
+            return [doc["documents"] for doc in await store.find("migrations", {})]
+
+    for attempt in range(6):
+        ended = _killed(
+            tmp_path, target, after=chance.randrange(1, 7) if attempt < 5 else 10_000, attempt=attempt
+        )
+        if ended:
             break
-        kills += 1
-    assert ended == "done\n"
-    assert kills >= 2
+        checkpoints += run(checkpoint())
+    assert ended
+    assert len(set(checkpoints)) >= 2, "runs must have been killed between checkpoints"
 
     async def what_is_there():
         async with opened(target) as store:
+            found = await everything(store)
             again = await migrate(store, [str(tmp_path / "dump")], apply=True)
-            return again, await everything(store), await everything(store, QUEUES)
+            assert await everything(store) == found
+            return again, found, await everything(store, QUEUES)
 
     again, docs, queues = run(what_is_there())
     assert again["written"]["inserted"] == 0
     check_truth(again, docs, queues, world.truth)
     _, clean, _ = run(migrated([str(tmp_path / "dump")]))
     assert docs == clean
+
+
+def _killed(folder, target, *, after, attempt):
+    """Run it in a process and kill that after some commits; whether it came to its end before."""
+    helpers = "2" if attempt == 1 else "0"
+    command = [sys.executable, "-m", "tests.legacy_runs", str(target), helpers, str(folder / "dump")]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **quiet) as process:
+        lines = list(itertools.islice(process.stdout, after))
+        process.send_signal(signal.SIGKILL)
+        lines += process.stdout.readlines()
+    _nobody_is_left(process.pid)
+    return "done\n" in lines

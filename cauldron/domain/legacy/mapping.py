@@ -96,6 +96,8 @@ def record_of(
 
 def note_owner(owner: str, notes: list[str]) -> None:
     """Remark on owners that were not object ids."""
+    if len(owner) == 24:
+        return
     if owner == NO_OWNER:
         notes.append("owner.missing")
     elif owner.startswith("telegram:"):

@@ -53,6 +53,8 @@ COST_NOTES = {word: f"cost.{word}" for word in ENCODINGS}
 COPIES = frozenset({"spell", "pipelineContext", "originalContext"})  # whole documents inside a document
 DOUBLES = frozenset({"traitSel", "traits", "traitDetails"})  # the traits a second and third time
 
+DROPPED = COPIES | DOUBLES
+
 
 def map_output(doc: Doc, setting: Setting) -> Mapped:
     """The record of one execution.
@@ -236,7 +238,9 @@ def _delivery(doc: Doc, start: int, setting: Setting, notes: list[str]) -> Doc:
         "deliveryStatus": status,
         "deliveryTimestamp": iso_of(doc.get("deliveryTimestamp")),
         "deliveryAttempts": count_of(doc.get("deliveryAttempts")),
-        "deliveryError": cleaned(text_of(doc.get("deliveryError")), notes) or None,
+        "deliveryError": cleaned(text_of(doc["deliveryError"]), notes) or None
+        if "deliveryError" in doc
+        else None,
     }
 
 
@@ -297,7 +301,7 @@ def _legacy(doc: Doc, meta: Doc, notes: list[str], *, status: str | None, unread
     """What has no field here: unknown fields, and values that were lost in reading."""
     kept = {key: value for key, value in doc.items() if key not in CARRIED and value is not None}
     inner = {key: value for key, value in meta.items() if key not in META_CARRIED and value is not None}
-    if not (COPIES | DOUBLES).isdisjoint(inner):
+    if not DROPPED.isdisjoint(inner):
         if not COPIES.isdisjoint(inner):
             notes.append("copy.dropped")
         inner = {k: v for k, v in inner.items() if k not in COPIES and (k not in DOUBLES or _only(k, meta))}
@@ -309,9 +313,9 @@ def _legacy(doc: Doc, meta: Doc, notes: list[str], *, status: str | None, unread
         kept["costUsd"] = doc.get("costUsd")
     if "payload.partly_read" in notes:
         kept["responsePayload"] = first(doc, "responsePayload", "outputs", "artifactUrls")
-    for name, shape in (("requestPayload", dict), ("metadata", dict)):
+    for name in ("requestPayload", "metadata"):
         value = doc.get(name)
-        if value is not None and not isinstance(value, shape):
+        if value is not None and not isinstance(value, dict):
             kept[name] = value
     found: Doc = cleaned(kept, notes)
     return found

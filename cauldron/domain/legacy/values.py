@@ -89,6 +89,8 @@ def stamp_of(value: Any, ms: int) -> str:
 
 def iso_of(value: Any) -> str | None:
     """An instant as our ISO text, or None."""
+    if value is None:
+        return None
     ms = ms_of(value)
     return None if ms is None else iso(ms)
 
@@ -103,7 +105,7 @@ def born_ms(object_id: str) -> int | None:
 
 def whole_of(value: Any) -> int | None:
     """A whole number, also from a float or digits in text; None when it is none of these."""
-    if isinstance(value, bool) or value is None:
+    if value is None or isinstance(value, bool):
         return None
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**63 else None
@@ -118,12 +120,16 @@ def whole_of(value: Any) -> int | None:
 
 def count_of(value: Any, *, default: int = 0) -> int:
     """A whole number that is not negative, else ``default``."""
+    if value is None:
+        return default
     whole = whole_of(value)
     return whole if whole is not None and whole >= 0 else default
 
 
 def text_of(value: Any, *, longest: int = 2000) -> str:
     """A text for a reason or name: text as it is, an error object's message, else nothing."""
+    if value is None:
+        return ""
     if isinstance(value, str):
         return value[:longest]
     if isinstance(value, dict):
@@ -172,6 +178,8 @@ def owner_of(value: Any) -> str:
         found = id_text(value)
         if found is None:
             return NO_OWNER
+        if len(found) == 24 and not found.isdigit():
+            return found
         if ADDRESS.fullmatch(found):
             return found.lower()
         return f"telegram:{found}" if found.isdigit() and len(found) < 20 else found
