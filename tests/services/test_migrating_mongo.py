@@ -69,3 +69,27 @@ def test_a_live_collection_is_read_in_the_order_of_its_ids_whatever_their_types(
             client.get_default_database()["casts"].insert_many([{"_id": one} for one in ids])
         found = run(read(url))
     assert [doc["_id"] for doc in found] == [2.5, 5, "another", "text", str(ids[2]), str(ids[5])]
+
+
+def test_a_lost_connection_is_taken_up_where_it_was(run):
+    """The server hangs up in the middle of a cursor, whose documents have ids of several types."""
+    ids = [*range(1_500), *(f"text {n:05}" for n in range(1_500))]
+
+    async def read(url):
+        source = MongoSource(url)
+        try:
+            (part,) = await source.parts()
+            return [doc["_id"] async for block in source.blocks(part) for doc in decode(block)]
+        finally:
+            await source.close()
+
+    fault = {"failCommands": ["getMore"], "closeConnection": True}
+    with mongod.database() as url, pymongo.MongoClient(url) as client:
+        client.get_default_database()["casts"].insert_many([{"_id": one} for one in ids])
+        client.admin.command("configureFailPoint", "failCommand", mode={"times": 2}, data=fault)
+        try:
+            assert run(read(url)) == ids
+            left = client.admin.command("configureFailPoint", "failCommand", mode="off")
+            assert left["count"] == 2, "the server must have hung up twice"
+        finally:
+            client.admin.command("configureFailPoint", "failCommand", mode="off")
