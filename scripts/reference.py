@@ -21,6 +21,7 @@ if str(ROOT) not in sys.path:
 from cauldron import config  # noqa: E402
 from cauldron.cli import app as cli  # noqa: E402  (after the path, so that this runs as a file too)
 from cauldron.domain import errors, events  # noqa: E402
+from scripts import record_tables  # noqa: E402
 from scripts.state_tables import TABLES, table  # noqa: E402
 
 DOCS = ROOT / "docs"
@@ -143,6 +144,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "event-fields": _event_fields,
     "commands": _commands,
     "settings": _settings,
+    "audit-rules": record_tables.audit_rules,
+    "records": record_tables.records,
     **TABLES,
 }
 

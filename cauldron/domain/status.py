@@ -173,34 +173,44 @@ def output_documents(cook: Cook, data: Mapping[str, Any], *, seq: int) -> Iterat
         yield output_document(key, step, parents_of(cook, number, attempt), seq=seq)
 
 
-def inner_cast_document(cook: Cook, data: Mapping[str, Any], *, ts: int, seq: int) -> dict[str, Any] | None:
-    """The ``casts`` record of a piece whose generator is a spell; None for a tool."""
+def inner_cast_documents(
+    cook: Cook, data: Mapping[str, Any], *, ts: int, seq: int
+) -> Iterator[dict[str, Any]]:
+    """The ``casts`` records of a piece whose generator is a spell, one per attempt; none for a tool.
+
+    Every output of the piece names one of them, those of attempts that failed too;
+    together they cost what the piece cost.
+    """
     if cook.started["generator"]["kind"] != "spell":
-        return None
-    parents, steps = parents_of(cook, data["piece"], data["attempt"]), data["steps"]
-    own = [i for i, s in enumerate(steps) if s.get("attempt", data["attempt"]) == data["attempt"]]
-    ids = [output_id(cook.started["cookId"], data["piece"], data["attempt"], i) for i in own]
-    return {
-        "_id": parents.cast_id,
-        "schemaVersion": 2,
-        "spellId": parents.spell_id,
-        "version": cook.started["configHash"],
-        "initiatorAccountId": parents.owner,
-        "payerAccountId": parents.owner,
-        "owner": parents.owner,
-        "visibility": parents.visibility,
-        "environment": parents.environment,
-        "cookId": parents.cook_id,
-        "pieceId": parents.piece_id,
-        "status": "failed" if "error" in data else "completed",
-        "startedAt": iso(steps[own[0]]["startMs"] if own else ts),
-        "completedAt": iso(ts),
-        "generationIds": ids[:FIRST_PAGE],
-        "generationCount": len(ids),
-        "costUsd": data["costMicroUsd"] / 1_000_000,
-        "pointsSpent": data.get("pointsMilli", 0) / 1000,
-        "seq": seq,
-    }
+        return
+    last, number = data["attempt"], data["piece"]
+    attempts = [step.get("attempt", last) for step in data["steps"]]
+    for attempt in sorted({*attempts, last}):
+        own = [index for index, of in enumerate(attempts) if of == attempt]
+        steps = [data["steps"][index] for index in own]
+        ids = [output_id(cook.started["cookId"], number, attempt, index) for index in own]
+        parents, ended = parents_of(cook, number, attempt), attempt == last
+        yield {
+            "_id": parents.cast_id,
+            "schemaVersion": 2,
+            "spellId": parents.spell_id,
+            "version": cook.started["configHash"],
+            "initiatorAccountId": parents.owner,
+            "payerAccountId": parents.owner,
+            "owner": parents.owner,
+            "visibility": parents.visibility,
+            "environment": parents.environment,
+            "cookId": parents.cook_id,
+            "pieceId": parents.piece_id,
+            "status": "completed" if ended and "error" not in data else "failed",
+            "startedAt": iso(steps[0]["startMs"] if steps else ts),
+            "completedAt": iso(ts if ended else steps[-1]["endMs"]),
+            "generationIds": ids[:FIRST_PAGE],
+            "generationCount": len(ids),
+            "costUsd": sum(step["costMicroUsd"] for step in steps) / 1_000_000,
+            "pointsSpent": data.get("pointsMilli", 0) / 1000 if ended else 0.0,
+            "seq": seq,
+        }
 
 
 def review_changes(data: Mapping[str, Any], *, actor: str, ts: int, seq: int) -> dict[str, Any]:

@@ -154,8 +154,7 @@ class Projector:
                 if len(first_outputs) < status.FIRST_PAGE and output["_id"] not in first_outputs:
                     first_outputs.append(output["_id"])
                 yield Insert("generationOutputs", output)
-            cast = status.inner_cast_document(cook, data, ts=ts, seq=seq)
-            if cast is not None:
+            for cast in status.inner_cast_documents(cook, data, ts=ts, seq=seq):
                 yield Insert("casts", cast)
 
     async def save_status(self, folded: Folded[Cook], *, cursor: Cursor) -> None:

@@ -123,12 +123,15 @@ def test_a_piece_of_a_spell_has_a_cast_and_one_of_a_tool_has_none():
     spell = [start(3, generator={"kind": "spell", "id": "postcard"})]
     cook, data = piece_event(made(1, attempt=2), spell)
     data["steps"] = [step(1, status="failed"), step(2), step(2)]
-    cast = status.inner_cast_document(cook, data, ts=STARTED, seq=1)
+    first, cast = status.inner_cast_documents(cook, data, ts=STARTED, seq=1)
     outputs = list(status.output_documents(cook, data, seq=1))
-    assert cast["_id"] == "c1.1.2"
-    assert cast["generationIds"] == [o["_id"] for o in outputs if o["castId"] == cast["_id"]]
-    assert cast["generationCount"] == 2
-    assert status.inner_cast_document(*piece_event(made(1)), ts=STARTED, seq=1) is None
+    assert (first["_id"], cast["_id"]) == ("c1.1.1", "c1.1.2")
+    for each in (first, cast):
+        assert each["generationIds"] == [o["_id"] for o in outputs if o["castId"] == each["_id"]]
+    assert (first["generationCount"], cast["generationCount"]) == (1, 2)
+    assert (first["status"], cast["status"]) == ("failed", "completed")
+    assert first["costUsd"] + cast["costUsd"] == pytest.approx(sum(o["costUsd"] for o in outputs))
+    assert list(status.inner_cast_documents(*piece_event(made(1)), ts=STARTED, seq=1)) == []
 
 
 def test_a_piece_that_failed_before_any_step_has_no_output():
