@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pymongo import IndexModel, ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from cauldron.adapters import mongo_query
@@ -23,7 +23,7 @@ from cauldron.adapters.mongo_documents import can_be_id, decode
 from cauldron.adapters.mongo_feed import BY_TS, TS_INDEX, Feed
 from cauldron.adapters.mongo_link import DURABLE, Link
 from cauldron.adapters.mongo_query import MongoTable, Query
-from cauldron.adapters.mongo_statements import Write, prepare, runs
+from cauldron.adapters.mongo_statements import Write, command_of, prepare, runs
 from cauldron.adapters.mongo_write import Lane, Outcome, outcome, run_deletes
 from cauldron.domain.errors import Invalid, Unavailable
 from cauldron.ports.storage import Claim, Doc, Op, Table, Where
@@ -311,17 +311,13 @@ async def _create_table(link: Link, table: MongoTable) -> None:
 
 async def _in_transaction(link: Link, writes: Sequence[Write], session: AsyncClientSession) -> None:
     """Run writes of one kind; raises the first that is refused, which undoes the transaction."""
-    collection = link.client[link.db.name][writes[0].table]
+    table, database = writes[0].table, link.client[link.db.name]  # a transaction has its own concerns
     if writes[0].kind != "delete":
-        try:
-            statements = [write.statement(doubted=False) for write in writes]
-            await collection.bulk_write(statements, session=session)
-        except BulkWriteError as exc:
-            error = next(iter(exc.details["writeErrors"]), None)
-            if error is None or exc.has_error_label("TransientTransactionError"):
-                raise
-            raise outcome(link, writes[error["index"]], error) from exc
+        answer = await database.command(command_of(table, writes), session=session)
+        for error in answer.get("writeErrors", ()):
+            raise outcome(link, writes[error["index"]], error)
         return
+    collection = database[table]
     for write in writes:
         done = await collection.delete_one(write.change, session=session)
         missed = done.deleted_count == 0 and write.guard

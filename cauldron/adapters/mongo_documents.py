@@ -64,11 +64,6 @@ def stored_path(path: str) -> str:
     return ".".join(_stored_key(part, top=not at) for at, part in enumerate(segments))
 
 
-def is_escaped(path: str) -> bool:
-    """Does the stored path differ from the one that was given?"""
-    return stored_path(path) != path
-
-
 def scalar(value: Any, *, where: str) -> Any:
     """``value`` when filters can compare it: text, 64-bit integer, finite float, bool or null."""
     if not isinstance(value, str | int | float | bool | None):

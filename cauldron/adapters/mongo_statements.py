@@ -9,15 +9,14 @@ Every write leaves a random token, by which a try whose answer was lost is recog
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
-from pymongo import InsertOne, UpdateOne
 
 from cauldron.adapters.mongo_documents import (
     id_of,
-    is_escaped,
     pick,
     refuse_nul,
     scalar,
@@ -29,8 +28,6 @@ from cauldron.adapters.mongo_link import DUPLICATE
 from cauldron.adapters.mongo_query import MongoTable, clauses, conditions, expressions
 from cauldron.domain.errors import CauldronError, Duplicate, Invalid, StaleVersion
 from cauldron.ports.storage import Doc, Expunge, Insert, Op, Patch, Put, Redact
-
-Statement = InsertOne[Any] | UpdateOne
 
 EXISTS = {"$gt": ["$_v", 0]}
 POISON = {"$add": ["$_id", 1]}  # no sum of a text and a number: the statement fails, named
@@ -51,12 +48,12 @@ class Write:
     on_duplicate_id: type[CauldronError] = Duplicate
     size_bytes: int = 0
 
-    def statement(self, *, doubted: bool) -> Statement:
-        """The statement; when an earlier try may have succeeded, not to take effect twice."""
+    def statement(self, *, doubted: bool) -> Any:
+        """A document to insert or an update; when an earlier try may have succeeded, not to count twice."""
         if self.kind == "insert":
-            return InsertOne(self.change)
+            return self.change
         guard = [*self.guard, {"$ne": ["$_t", self.token]}] if doubted else self.guard
-        return UpdateOne({"_id": self.id}, [self.change(guard)], upsert=True)
+        return {"q": {"_id": self.id}, "u": [self.change(guard)], "upsert": True}
 
     def failed(self, error: Doc) -> CauldronError:
         """The outcome that a statement's error means."""
@@ -68,6 +65,18 @@ class Write:
             return StaleVersion(f"{name} exists already", table=self.table, id=self.id)
         what = "its id" if same_id else "a unique field of it"
         return Duplicate(f"{name}: {what} exists already", table=self.table, id=self.id, by_id=same_id)
+
+
+def command_of(table: str, writes: Sequence[Write], *, doubted: bool = False) -> Doc:
+    """Inserts or updates of one table as one command.
+
+    As the server takes it, because the driver's own bulk objects cost more than the rest of a
+    write; its retries are not missed: the tokens make ours exact.
+    """
+    statements = [write.statement(doubted=doubted) for write in writes]
+    if writes[0].kind == "insert":
+        return {"insert": table, "documents": statements}
+    return {"update": table, "updates": statements}
 
 
 def by_id(error: Doc) -> bool:
@@ -156,7 +165,7 @@ def _patch(table: MongoTable, op: Patch) -> Write:
     token = _token()
     guard = [EXISTS]
     guard += [term for path, wanted in op.guard.items() for term in expressions(path, wanted)]
-    guard += [term for path in op.set for term in _reachable(path)]
+    guard += _shape(tuple(op.set)).reachable
     grown = {"$add": ["$_v", 1]}
     return Write(
         table=table.name,
@@ -174,38 +183,48 @@ def changes(table: MongoTable, fields: Mapping[str, Any], increment: Sequence[st
 
     A pipeline, because it keeps new fields in the order given; the plain operator sorts them.
     """
+    shape = _shape(tuple(fields), tuple(increment))
     made: Doc = {}
-    size_bytes, escaped = 0, False
-    for path, value in fields.items():
+    size_bytes, escaped = 0, shape.escaped
+    for (path, value), name in zip(fields.items(), shape.names, strict=False):
         stored, checked = stored_value(value, where=path)
-        made[_settable(table, path)] = {"$literal": stored}
+        made[name] = {"$literal": stored}
         if checked.nul and path in table.fields:
             refuse_nul(path, value)
         escaped |= checked.escaped
         size_bytes += len(stored.raw) if isinstance(stored, RawBSONDocument) else 0
-    for path in increment:
-        stored = _settable(table, path)
-        made[stored] = {"$add": [{"$ifNull": [f"${stored}", 0]}, 1]}
-    for path in made:
-        if any(path.startswith(f"{other}.") for other in made):
-            raise Invalid(f"{table.name}: {path} is set twice", path=path)
-    if escaped or any(is_escaped(path) for path in (*fields, *increment)):
+    for name in shape.names[len(fields) :]:
+        made[name] = {"$add": [{"$ifNull": [f"${name}", 0]}, 1]}
+    if escaped:
         made["_e"] = True
     return made, size_bytes
 
 
-def _settable(table: MongoTable, path: str) -> str:
-    """The stored path of a field that may be set. Raises Invalid."""
-    if path.split(".", 1)[0] in ("_id", "_v"):
-        raise Invalid(f"{table.name}: {path} cannot be set", path=path)
-    return stored_path(path)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """What is the same for all changes of the same fields."""
+
+    names: tuple[str, ...]  # stored paths, those that grow at the end
+    escaped: bool
+    reachable: list[Doc]  # true when what is above each path is an object or absent
 
 
-def _reachable(path: str) -> list[Doc]:
-    """Terms that hold when a nested path can be set: what is above it is an object or absent."""
-    stored = stored_path(path)
-    parents = [stored[:at] for at in range(len(stored)) if stored[at] == "."]
-    return [{"$in": [{"$type": f"${parent}"}, ["missing", "object"]]} for parent in parents]
+@lru_cache(maxsize=1024)
+def _shape(paths: tuple[str, ...], increment: tuple[str, ...] = ()) -> _Shape:
+    """Raises Invalid for a path that cannot be set, or is set twice."""
+    every = (*paths, *increment)
+    for path in every:
+        if path.split(".", 1)[0] in ("_id", "_v"):
+            raise Invalid(f"{path} cannot be set", path=path)
+        if any(path == other or path.startswith(f"{other}.") for other in every if other is not path):
+            raise Invalid(f"{path} is set twice", path=path)
+    names = tuple(stored_path(path) for path in every)
+    parents = [name[:at] for name in names[: len(paths)] for at in range(len(name)) if name[at] == "."]
+    return _Shape(
+        names=names,
+        escaped=names != every,
+        reachable=[{"$in": [{"$type": f"${parent}"}, ["missing", "object"]]} for parent in parents],
+    )
 
 
 def runs(writes: Sequence[Write]) -> list[list[list[Write]]]:

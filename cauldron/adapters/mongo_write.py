@@ -5,12 +5,11 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from cauldron.adapters.mongo_link import AGAIN, DUPLICATE, SLOW_S, Link, Patience, log
-from cauldron.adapters.mongo_statements import GUARD_FAILED, Write, by_id
+from cauldron.adapters.mongo_statements import GUARD_FAILED, Write, by_id, command_of
 from cauldron.domain.errors import CauldronError, Duplicate, StaleVersion
 from cauldron.ports.storage import Doc
 
@@ -18,6 +17,7 @@ Outcome = Exception | None
 
 MAX_STATEMENTS = 1000  # in one command
 MAX_COMMAND_BYTES = 8 * 1024 * 1024
+MAJORITY = {"w": "majority", "j": True}
 
 
 @dataclass(slots=True)
@@ -111,9 +111,8 @@ async def run_writes(link: Link, table: str, writes: Sequence[Write]) -> list[Ou
     outcomes: list[Outcome] = [None] * len(writes)
     todo, doubted, patience = list(range(len(writes))), False, Patience(link)
     while todo:
-        statements = [writes[n].statement(doubted=doubted) for n in todo]
         try:
-            errors = await _bulk(link, table, statements)
+            errors = await _send(link, table, [writes[n] for n in todo], doubted=doubted)
         except PyMongoError as exc:
             await patience.wait(exc)
             doubted = True
@@ -149,17 +148,15 @@ def _broken(link: Link, error: Doc) -> Exception:
     return meant if isinstance(meant, Exception) else CauldronError(str(meant))
 
 
-async def _bulk(link: Link, table: str, statements: Sequence[Any]) -> dict[int, Doc]:
-    """Run statements in one command; the errors by position."""
+async def _send(link: Link, table: str, writes: Sequence[Write], *, doubted: bool) -> dict[int, Doc]:
+    """Run writes of one kind in one command, each by itself; the errors by position."""
     async with link.session() as session:
-        try:
-            await link.db[table].bulk_write(statements, ordered=False, session=session)
-        except BulkWriteError as exc:
-            concern = exc.details.get("writeConcernErrors")
-            if concern:
-                raise OperationFailure(concern[0].get("errmsg", ""), 64) from exc
-            return {error["index"]: error for error in exc.details["writeErrors"]}
-    return {}
+        command = {**command_of(table, writes, doubted=doubted), "ordered": False, "writeConcern": MAJORITY}
+        answer = await link.db.command(command, session=session)
+    concern = answer.get("writeConcernError")
+    if concern is not None:
+        raise OperationFailure(concern.get("errmsg", "not durable"), 64)
+    return {error["index"]: error for error in answer.get("writeErrors", ())}
 
 
 async def _echoes(link: Link, table: str, writes: Sequence[Write], failed: Mapping[int, Doc]) -> list[int]:
