@@ -118,7 +118,7 @@ class Cooking:
         if folded.state.state is not State.IDLE:
             return False
         outcome = await self.cooks.handle(stream, command, actor=actor)
-        await self._project(command.cook_id)
+        await self.project(command.cook_id)
         return not outcome.replayed
 
     async def _reserve(
@@ -159,10 +159,10 @@ class Cooking:
     async def command(self, cook_id: str, command: CookCommand, *, actor: str) -> Outcome:
         """Carry out one command on a cook and bring its read models up to date."""
         outcome = await self.cooks.handle(stream_of(cook_id), command, actor=actor)
-        await self._project(cook_id)
+        await self.project(cook_id)
         return outcome
 
-    async def _project(self, cook_id: str) -> None:
+    async def project(self, cook_id: str) -> None:
         """Project what was done; when others do so at the same time they will do this, too."""
         with contextlib.suppress(StaleVersion):
             await self.projector.catch_up(cook_id)
@@ -241,7 +241,10 @@ class Cooking:
         return doc | {"running": running, "queued": max(0, doc["queued"] - running)}
 
     async def _counters(self, cook_id: str) -> Doc:
-        """The stored projection, or the fold: reading never writes, which would disturb the cook's owner."""
+        """The stored projection, or the fold while it cooks: writing would disturb the cook's owner.
+
+        Whoever hears that a cook rests finds its pieces written.
+        """
         stream = stream_of(cook_id)
         [doc] = await self.store.get("cook_status", [cook_id])
         newest = await self.store.find(self.cooks.streams.table, {"stream": stream}, order=("-seq",), limit=1)
@@ -252,7 +255,10 @@ class Cooking:
         if doc is not None and doc["seq"] >= newest[0]["seq"]:
             return doc
         folded = await self.cooks.load(stream)
-        return status_document(folded.state, seq=folded.seq)
+        counted = status_document(folded.state, seq=folded.seq)
+        if counted["state"] != State.COOKING:
+            await self.project(cook_id)
+        return counted
 
     async def _running(self, cook_id: str) -> int:
         where = {"status": "running"}

@@ -86,6 +86,7 @@ class Shipping:
         """
         cook_id = shipment.cook_id
         await self.cooking.status(cook_id)
+        await self.cooking.project(cook_id)
         cook = (await self.cooking.cooks.load(stream_of(cook_id))).state
         if not cook.counts[APPROVED] + cook.counts[KEPT]:
             raise Refused("no piece is approved: there is nothing to export", cook=cook_id)
