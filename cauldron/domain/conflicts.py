@@ -241,9 +241,8 @@ def minimal(test: Test, items: Sequence[Item], conflicts: Conflicts) -> list[Ite
     kept = [item for item in items if item[0] != "count" or item[1:] in conflicts.demand.given]
     if len(kept) == len(items) or not conflicts.fails(test, kept):
         kept = list(items)
-    size = len(kept)
-    while size > 1:
-        size = (size + 1) // 2
+    size = (len(kept) + 1) // 2
+    while True:
         start = 0
         while start < len(kept):
             trial = kept[:start] + kept[start + size :]
@@ -251,11 +250,9 @@ def minimal(test: Test, items: Sequence[Item], conflicts: Conflicts) -> list[Ite
                 kept = trial
             else:
                 start += size
-    for item in list(kept):
-        trial = [other for other in kept if other != item]
-        if conflicts.fails(test, trial):
-            kept = trial
-    return kept
+        if size <= 1:  # fewer settings never clash more, so one pass over single ones is enough
+            return kept
+        size = (size + 1) // 2
 
 
 def first_conflict(conflicts: Conflicts, *, tests: Iterable[Test] = ()) -> tuple[Test, list[Item]] | None:

@@ -142,6 +142,18 @@ PROBLEMS = [
     (["categories", 0, "options", 0, "weight"], 1e13, "categories[0].options[0].weight", "out_of_range"),
     (["categories", 0, "options", 0, "count"], 1, "categories[0].options[0].count", "ambiguous"),
     (["categories", 0, "options", 1, "count"], 25, "categories[0].options[1].count", "count_above_supply"),
+    (
+        ["categories", 0, "options", 0],
+        {"name": "Dusk", "count": 20},
+        "categories[0].options",
+        "count_above_supply",
+    ),
+    (
+        ["categories", 1],
+        {"name": "Body", "noneCount": 25, "options": options("A")},
+        "categories[1].noneCount",
+        "count_above_supply",
+    ),
     (["categories", 0, "options", 1, "count"], -1, "categories[0].options[1].count", "out_of_range"),
     (["categories", 0, "options", 1, "name"], "Dusk", "categories[0].options[1].name", "duplicate"),
     (["categories", 0, "options", 1, "name"], 7, "categories[0].options[1].name", "wrong_type"),
