@@ -5,7 +5,7 @@
 BIN := .venv/bin
 WORKERS ?= 2
 # What benchmarks share, and peers that are measured by the benchmark they belong to.
-SHARED := __init__ harness processes cartoon_layers hashlips queue_peers
+SHARED := __init__ harness processes noop_cooks cartoon_layers hashlips queue_peers
 BENCHES := $(filter-out $(SHARED),$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 help: ## list the targets
