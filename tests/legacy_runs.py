@@ -41,7 +41,7 @@ async def migrate(
     places: Sequence[str],
     *,
     line: Any = None,
-    notes: int = 30_000,
+    notes: int = 8_000,
     every: int = 10_000,
     **wanted: Any,
 ) -> dict[str, Any]:

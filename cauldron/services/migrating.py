@@ -51,7 +51,7 @@ class Migrating:
     clock: Clock
     report: Report
     tell: Tell = lambda documents: None
-    notes: int = 30_000  # parents whose notes stay in memory
+    notes: int = 8_000  # parents whose notes stay in memory
     checkpoint_every: int = CHECKPOINT  # documents
     pausing: Pausing | None = None  # without it what was cooking stays a record
 

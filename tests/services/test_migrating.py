@@ -17,7 +17,7 @@ import pytest
 from cauldron.domain.collection import parse_collection
 from cauldron.domain.errors import NotFound, Refused
 from cauldron.domain.spell_document import parse_spell
-from cauldron.ports.storage import Patch
+from cauldron.ports.storage import Insert, Patch
 from tests.legacy_runs import QUEUES, everything, migrate, opened
 from tests.legacy_world import CANARY, World, write_bson, write_json
 
@@ -147,6 +147,21 @@ def test_a_second_run_changes_nothing_not_even_what_people_changed_since(dump, r
         "inserted": 0, "existed": len(before), "corrected": 0, "refused": [], "refusedCount": 0,
     }  # fmt: skip
     assert after == before
+
+
+def test_a_record_that_is_there_is_never_overwritten_not_even_by_a_first_run(dump, run):
+    folder, truth = dump
+    mine = {"_id": min(truth.links), "toolDisplayName": "mine"}
+
+    async def first():
+        async with opened(None) as store:
+            await store.commit([Insert("generationOutputs", mine)])
+            summary = await migrate(store, [str(folder)], apply=True)
+            return summary, (await store.get("generationOutputs", [mine["_id"]]))[0]
+
+    summary, there = run(first())
+    assert there == mine | {"_v": 1}
+    assert summary["written"]["existed"] == 1
 
 
 @pytest.mark.parametrize("form", ["canonical", "relaxed", "array", "gz", "two processes"])

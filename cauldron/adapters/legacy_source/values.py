@@ -5,6 +5,7 @@ Object ids become 24 hex digits, dates ISO text with milliseconds, exact decimal
 """
 
 import base64
+import itertools
 import json
 import math
 import re
@@ -26,6 +27,7 @@ from cauldron.ports.legacy import Block, Unreadable
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 + 64 * 1024
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_DEPTH = 180
+AT_ONCE = 32  # documents
 Doc = dict[str, Any]
 
 
@@ -94,10 +96,13 @@ def decode(block: Block) -> Iterator[Doc | Unreadable]:
 
 
 def _bson_documents(data: bytes) -> Iterator[Doc | Unreadable]:
-    try:
-        yield from bson.decode_all(data, OPTIONS)
-    except (BSONError, ValueError, OverflowError, RecursionError):
-        yield from map(_alone, split(data))
+    """A few at a time: what has just been made is still in the processor's cache when it is used."""
+    raws = split(data)
+    while some := list(itertools.islice(raws, AT_ONCE)):
+        try:
+            yield from bson.decode_all(b"".join(some), OPTIONS)
+        except (BSONError, ValueError, OverflowError, RecursionError):
+            yield from map(_alone, some)
 
 
 def split(data: bytes) -> Iterator[bytes]:

@@ -85,7 +85,7 @@ def map_output(doc: Doc, setting: Setting) -> Mapped:
         "toolVersion": "",
         "toolDisplayName": tool_name,
         "status": status,
-        "statusReason": text_of(get("statusReason")) or None,
+        "statusReason": (text_of(doc["statusReason"]) or None) if "statusReason" in doc else None,
         "error": None if status == "success" else _error(doc, meta, status, notes),
         "externalRunId": text_of(get("platformSpecificRunId") or meta.get("run_id"), longest=200) or None,
         "costUsd": (cost.micro_usd or 0) / 1_000_000,
@@ -93,8 +93,8 @@ def map_output(doc: Doc, setting: Setting) -> Mapped:
         **_delivery(doc, start, setting, notes),
         "castId": cast_id,
         "cookId": cook_id,
-        "spellId": id_of(doc, "spellId") or id_of(meta, "spellId"),
-        "collectionId": id_of(doc, "collectionId") or id_of(meta, "collectionId"),
+        "spellId": id_text(get("spellId") or meta.get("spellId")),
+        "collectionId": id_text(get("collectionId") or meta.get("collectionId")),
         "pieceId": None,
         "step": _step(meta),
         "inputs": cleaned(part(doc, "requestPayload"), notes),
@@ -138,13 +138,13 @@ def _times(doc: Doc, start: int, end: int | None, notes: list[str]) -> Doc:
         "durationMs": _duration(doc, start, end, notes),
         "webhookReceivedAt": None,
         "pointsSpent": count_of(get("pointsSpent")),
-        "protocolNetPoints": whole_of(get("protocolNetPoints")) or 0,
+        "protocolNetPoints": (whole_of(doc["protocolNetPoints"]) or 0) if "protocolNetPoints" in doc else 0,
     }
 
 
 def _status(raw: Any, notes: list[str]) -> tuple[str, str | None]:
     """Our status, and theirs where it said more."""
-    said = statuses.word(raw)
+    said = raw if isinstance(raw, str) and raw in statuses.OUTPUT else statuses.word(raw)
     status = statuses.OUTPUT.get(said)
     if status is None:
         raise SetAside("unknown_status", "the status is none that is known")

@@ -95,6 +95,8 @@ def word(value: Any) -> str:
 
 def platform_of(value: Any) -> str:
     """Where results went: all kinds of cook workers are ``cook``, nothing is ``none``."""
+    if value is None:
+        return "none"
     name = word(value)
     return "cook" if name in COOK_PLATFORMS else name[:40] or "none"
 

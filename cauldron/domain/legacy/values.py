@@ -24,6 +24,8 @@ Doc = dict[str, Any]
 
 def id_text(value: Any) -> str | None:
     """An id as text: object ids and uuids in lower case, numbers in decimal; None for what is no id."""
+    if value is None:
+        return None
     if isinstance(value, str):
         if len(value) == 24 and value.isalnum() and value.islower():
             return value
