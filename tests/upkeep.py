@@ -94,7 +94,9 @@ class World:
     def sweeping(self) -> Sweeping:
         return Sweeping(self.store, self.blobs, NAMES)
 
-    def cleaning(self, *, idle: bool = True, holder: str | None = None, **limits: int) -> Cleaning:
+    def cleaning(
+        self, *, idle: bool = True, holder: str | None = None, batch: int = 500, **limits: int
+    ) -> Cleaning:
         async def is_idle() -> bool:
             return idle
 
@@ -107,6 +109,7 @@ class World:
             environment=self.environment,
             is_idle=is_idle,
             limits=Limits(**limits),
+            batch=batch,
         )
 
     def erasing(self, *, idle: bool = True, grace_ms: int = 0) -> Erasing:

@@ -84,6 +84,7 @@ class Cleaning:
     environment: str
     is_idle: Callable[[], Awaitable[bool]]
     limits: Limits = field(default_factory=Limits)
+    batch: int = BATCH  # documents read and removed at a time
     _held_ms: int = -LEASE_MS
 
     async def run(self, tasks: Sequence[str] = (), *, apply: bool) -> list[dict[str, Any]]:
@@ -156,10 +157,12 @@ class Cleaning:
             after: list[Any] | None = None
             while True:
                 where = {"state": state}
-                page = await self.store.find("cook_status", where, order=("state",), limit=BATCH, after=after)
+                page = await self.store.find(
+                    "cook_status", where, order=("state",), limit=self.batch, after=after
+                )
                 for doc in page:
                     busy |= {doc["_id"], doc["collectionId"]} if doc["environment"] == "test" else set()
-                if len(page) < BATCH:
+                if len(page) < self.batch:
                     break
                 after = [state, page[-1]["_id"]]
         async for page in self._pages("casts"):
@@ -203,11 +206,11 @@ class Cleaning:
         after: list[Any] | None = None
         while True:
             where = {"stream": stream}
-            page = await self.store.find(table, where, order=("-seq",), limit=BATCH, after=after)
+            page = await self.store.find(table, where, order=("-seq",), limit=self.batch, after=after)
             if page:
                 await self._hold()
                 yield page
-            if len(page) < BATCH:
+            if len(page) < self.batch:
                 return
             after = [page[-1]["seq"], page[-1]["_id"]]
 
@@ -292,7 +295,7 @@ class Cleaning:
     async def _pages(self, table: str) -> AsyncIterator[list[Doc]]:
         """A table's pages; the lease is renewed before each."""
         if table in self.tables:
-            async for page in pages(self.store, table, size=BATCH):
+            async for page in pages(self.store, table, size=self.batch):
                 await self._hold()
                 yield page
 

@@ -9,7 +9,8 @@ from cauldron.domain.audit import RULES, compare
 from cauldron.domain.errors import Invalid
 from cauldron.domain.times import iso
 from cauldron.services.audit_fixing import ACTIONS, Fixing
-from cauldron.services.auditing import SCHEMAS
+from cauldron.services.audit_streams import stream_firsts
+from cauldron.services.auditing import SCHEMAS, pages
 from tests.contracts.conftest import STORES
 from tests.kitchen import wall_ms
 from tests.upkeep import ALL_TABLES, DAY_MS, World, cook_and_cast
@@ -248,6 +249,32 @@ def test_two_reports_compare(world, do):
 def test_what_is_no_report_is_not_compared_with(old):
     with pytest.raises(Invalid):
         compare(old, {"rules": []})
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5])
+def test_a_table_is_read_whole_whatever_the_page(world, do, count):
+    for n in range(count):
+        do(world.plant("gates", f"g{n}", closed=False, at=1))
+
+    async def read():
+        return [doc["_id"] async for page in pages(world.store, "gates", size=2) for doc in page]
+
+    assert do(read()) == [f"g{n}" for n in range(count)]
+
+
+def test_the_first_commit_of_every_stream_is_found_whatever_their_names(world, do):
+    names = ("b", "b-1", "b.1", "b1", "ba", "bab")
+    for name in names:
+        for seq in (1, 2, 3):
+            commit = {"stream": f"cook:{name}", "seq": seq, "cmds": [f"{name}{seq}"], "events": []}
+            do(world.plant("cook_events", f"cook:{name}:{seq:010d}", **commit))
+
+    async def read():
+        return [
+            (c["stream"], c["seq"]) async for c in stream_firsts(world.store, "cook_events", prefix="cook:b")
+        ]
+
+    assert sorted(do(read())) == sorted((f"cook:{name}", 1) for name in names)
 
 
 def fixing(world):
