@@ -112,12 +112,20 @@ def test_copies_in_use_are_not_evicted(make: Make, run: Any, tmp_path: Path):
     run(story())
 
 
-def test_many_who_want_one_blob_share_one_transfer(make: Make, run: Any):
+def test_many_who_want_one_blob_share_one_transfer(make: Make, run: Any, tmp_path: Path):
+    class Counting(BlobFiles):
+        puts = 0
+
+        def put_bytes(self, data: bytes) -> str:
+            self.puts += 1
+            return super().put_bytes(data)
+
     async def story() -> None:
         digest = await make("a").put(b"popular" * 1000)
-        host = make("b")
+        files = Counting(tmp_path / "b")
+        host = S3Blobs(s3server.shared().url(make().place.prefix), files, cache_bytes=1 << 20)
         paths = await asyncio.gather(*(host.local_path(digest) for _ in range(50)))
-        assert len(set(paths)) == 1
+        assert (len(set(paths)), files.puts) == (1, 1)
         absent = await asyncio.gather(*(host.local_path("0" * 64) for _ in range(5)), return_exceptions=True)
         assert {type(each) for each in absent} == {NotFound}
 

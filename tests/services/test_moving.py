@@ -213,6 +213,55 @@ def test_a_copy_cut_short_at_any_write_goes_on_to_the_same_result(
     assert run(story()) > 8
 
 
+class DyingAt(Dying):
+    """Ends once a table's checkpoint says so many documents."""
+
+    def __init__(self, store: Store, table: str, documents: int) -> None:
+        super().__init__(store, Left())
+        self.point = (f"table:{table}", documents)
+
+    async def commit(self, ops: Any, *, atomic: bool = True) -> Any:
+        found = await super().commit(ops, atomic=atomic)
+        docs = [op.doc for op in ops if isinstance(op, Put) and op.table == moving.MOVES]
+        if any((doc["_id"], doc.get("documents")) == self.point for doc in docs):
+            self.left.writes = 0
+            raise Cut
+        return found
+
+
+@pytest.mark.parametrize(("table", "documents"), [("cook_jobs", 50), (COOK_EVENTS, 100)])
+@pytest.mark.parametrize("start", ["sqlite", "mongo"])
+def test_a_copy_goes_on_right_behind_its_checkpoint(
+    opened: Any, run: Any, monkeypatch: pytest.MonkeyPatch, start: str, table: str, documents: int
+):
+    monkeypatch.setattr(moving, "PAGE", 25)
+
+    async def story() -> None:
+        await fill(source)
+        with pytest.raises(Cut):
+            await move_of(source, DyingAt(target, table, documents)).run()
+        outcome = await move_of(source, target).run()
+        assert outcome.copied[table] == len((await whole(source))[table]) - documents
+        assert await whole(target) == await whole(source)
+
+    source, target = opened(start), opened("sqlite")
+    run(story())
+
+
+def test_a_half_made_copy_that_was_changed_is_refused_by_name(opened: Any, run: Any):
+    async def story() -> None:
+        await fill(source)
+        with pytest.raises(Cut):
+            await move_of(source, DyingAt(target, "cook_jobs", 140)).run()
+        await target.commit([moving.Delete(moving.MOVES, "table:cook_jobs")])  # as if cut before it
+        await target.commit([Patch("cook_jobs", "c.16", {"status": "failed"})])
+        with pytest.raises(Refused, match=r"cook_jobs c[.]16 is in the target already, and differs"):
+            await move_of(source, target).run()
+
+    source, target = opened("sqlite"), opened("sqlite")
+    run(story())
+
+
 def test_death_between_shutting_the_old_store_and_opening_the_new_one_is_finished(opened: Any, run: Any):
     async def story() -> None:
         await fill(source)
