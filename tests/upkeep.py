@@ -184,7 +184,7 @@ async def cook_and_cast(
     world: World, *, name: str = "a", environment: str = "live", owner: str = "ann"
 ) -> None:
     """A collection with a finished, partly reviewed cook ``c-<name>``, an export, and a finished cast."""
-    version = await _collection(world, name, environment=environment, owner=owner)
+    version = await only_collection(world, name, environment=environment, owner=owner)
     k, cook_id = world.k, f"c-{name}"
     outputs = [await world.put(f"{name}-piece-{n}") for n in (1, 2, 3)]
 
@@ -219,7 +219,7 @@ async def _settled(k: Kitchen, cook_id: str) -> None:
     await k.until(folded)
 
 
-async def _collection(world: World, name: str, *, environment: str, owner: str) -> str:
+async def only_collection(world: World, name: str, *, environment: str, owner: str) -> str:
     """A collection with its plan, and a snapshot, as blobs; its version."""
     layer = await world.put(f"{name}-layer")
     recipe = json.dumps({"snapshot": {}, "collection": {"v": name, "layer": ref(layer)}}).encode()

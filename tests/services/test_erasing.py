@@ -14,7 +14,7 @@ from cauldron.domain.status import status_document
 from cauldron.ports.storage import Insert, Put
 from tests.contracts.conftest import STORES
 from tests.kitchen import Tapped
-from tests.upkeep import ALL_TABLES, HOUR_MS, SECRET, World, cook_and_cast, old
+from tests.upkeep import ALL_TABLES, HOUR_MS, SECRET, World, cook_and_cast, old, only_collection
 
 
 @pytest.fixture(params=STORES)
@@ -258,6 +258,7 @@ def test_killed_after_any_write_a_second_run_finishes_the_work(world, run):
         for cut in range(1, 60):
             name = f"e{cut}"
             await cook_and_cast(world, name=name, owner=name)
+            await only_collection(world, f"{name}-never-cooked", environment="live", owner=name)
             writes = 0
 
             async def tap(point, cut=cut):
