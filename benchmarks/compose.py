@@ -1,30 +1,34 @@
-"""Layered pieces to PNG files: the band renderer beside plain Pillow, in one run.
+"""Layered pieces to PNG files: the band renderer beside HashLips and plain Pillow, in one run.
 
-    python benchmarks/compose.py [--pieces 10000] [--peer-pieces 24] [--size 1024] [--grain]
+The same pictures, 7 categories of 10 options with skewed weights; every piece's pixels that are
+compared equal Pillow's ``alpha_composite``. Ours includes decoding the layers and writing the files.
 
-Draws its own cartoon layers (7 categories × 10 options, seeded), renders the pieces one after
-the other into a temporary folder and prints JSON rows {name, ours, peer, peerName, ratio, unit}.
+    python -m benchmarks.compose [--pieces 10000] [--editions 100] [--size 1024]
 """
 
 import argparse
 import hashlib
-import json
-import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
+from benchmarks import harness
+from benchmarks.cartoon_layers import CATEGORIES, choose, make_layers
+from benchmarks.hashlips import engine_folder, run_hashlips
 from cauldron.adapters.local.bands import Renderer
 from cauldron.adapters.local.layers import Canvas, LayerSpec
 from cauldron.domain.media import MediaRef
 
-CATEGORIES = ("background", "body", "clothes", "mouth", "eyes", "hat", "accessory")
-WEIGHTS = (30, 20, 15, 10, 8, 6, 5, 3, 2, 1)
-SEED = 7
+LEAST = 10.0  # times HashLips
+FILES = 500  # names written over and over, so that a disk need not hold every piece
+
+Choice = tuple[int, ...]
 
 
 class FolderMedia:
@@ -33,166 +37,129 @@ class FolderMedia:
     def __init__(self) -> None:
         self.paths: dict[str, Path] = {}
 
-    def add(self, path: Path) -> MediaRef:
-        """Make ``path`` readable; its reference."""
+    def add(self, path: Path) -> LayerSpec:
+        """Make ``path`` readable; the layer that shows it."""
         data = path.read_bytes()
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         self.paths[digest] = path
-        return {"media": digest, "mime": "image/png", "sizeBytes": len(data), "name": path.name}
+        ref: MediaRef = {"media": digest, "mime": "image/png", "sizeBytes": len(data), "name": path.name}
+        return LayerSpec(digest=digest, image=ref)
 
     def read(self, ref: MediaRef) -> bytes:
+        """The content."""
         return self.paths[ref["media"]].read_bytes()
 
     def path(self, ref: MediaRef) -> Path:
+        """The file itself."""
         return self.paths[ref["media"]]
 
 
-def make_layers(folder: Path, *, size: int, grain: bool = False) -> list[list[Path]]:
-    """Write ``<category>/<option>#<weight>.png``, as HashLips names them; paths by category."""
-    rng = random.Random(SEED)
-    made = []
-    for category in CATEGORIES:
-        (folder / category).mkdir(parents=True, exist_ok=True)
-        paths = []
-        for option, weight in enumerate(WEIGHTS):
-            image = _drawing(category, option, rng=rng).resize((size, size), Image.Resampling.LANCZOS)
-            path = folder / category / f"{category}{option}#{weight}.png"
-            (_grained(image, option) if grain else image).save(path)
-            paths.append(path)
-        made.append(paths)
-    return made
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ours:
+    """What our renderer did, per piece."""
+
+    wall_ms: float
+    cpu_ms: float
+    kb: float  # of a picture
+    missed: float  # share of bands that were drawn
+    cache_mb: float
 
 
-def choose(pieces: int) -> list[tuple[int, ...]]:
-    """Unique weighted selections, in the order drawn."""
-    rng = random.Random(SEED)
-    seen: dict[tuple[int, ...], None] = {}
-    while len(seen) < pieces:
-        seen[tuple(rng.choices(range(10), WEIGHTS)[0] for _ in CATEGORIES)] = None
-    return list(seen)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The layers, on disk and as the renderer takes them."""
+
+    paths: Sequence[Sequence[Path]]  # by category, then option
+    specs: Sequence[Sequence[LayerSpec]]
+    media: FolderMedia
+    size: int
+
+    def layers(self, choice: Choice) -> list[LayerSpec]:
+        """The stack of one piece."""
+        return [self.specs[category][option] for category, option in enumerate(choice)]
 
 
-def _color(rng: random.Random) -> tuple[int, int, int]:
-    return rng.randrange(30, 240), rng.randrange(30, 240), rng.randrange(30, 240)
+def subject(folder: Path, *, size: int, grain: bool = False) -> Subject:
+    """Draw the layers into ``folder``."""
+    media = FolderMedia()
+    paths = list(make_layers(folder, size=size, grain=grain).values())
+    return Subject(
+        paths=paths, specs=[[media.add(path) for path in group] for group in paths], media=media, size=size
+    )
 
 
-def _drawing(category: str, option: int, *, rng: random.Random) -> Image.Image:
-    """One option at 2048 × 2048, to be shrunk: smooth edges, flat fills, ink outlines."""
-    image = Image.new("RGBA", (2048, 2048), (0, 0, 0, 0))
-    draw = ImageDraw.Draw(image)
-    fill, dark = _color(rng), (24, 18, 30)
-    cx, w = 1024, rng.randrange(-60, 60)
-    if category == "background":
-        shade = np.linspace(0, 1, 2048)[:, None, None]
-        ramp = np.array(fill) * (1 - shade) + np.array(_color(rng)) * shade
-        image = Image.fromarray(np.broadcast_to(ramp, (2048, 2048, 3)).astype(np.uint8)).convert("RGBA")
-    elif category == "body":
-        draw.ellipse((420 + w, 480, 1628 - w, 1700), fill=fill, outline=dark, width=24)
-        draw.rounded_rectangle((620, 1450, 1428, 2048), 160, fill=fill, outline=dark, width=24)
-    elif category == "clothes":
-        draw.rounded_rectangle((520 + w, 1560, 1528 - w, 2048), 120, fill=fill, outline=dark, width=24)
-        for i in range(option % 5):
-            draw.line((640 + 180 * i, 1600, 640 + 180 * i, 2048), fill=dark, width=16)
-    elif category == "mouth":
-        draw.chord((800 + w, 1180, 1248 - w, 1420), 0, 180, fill=fill, outline=dark, width=16)
-    elif category == "eyes":
-        for x in (780, 1268):
-            draw.ellipse((x - 150, 820 + w, x + 150, 1090 + w), fill="white", outline=dark, width=18)
-            draw.ellipse((x - 60 + w, 900, x + 60 + w, 1020), fill=fill)
-    elif category == "hat":
-        draw.polygon(
-            [(560, 600), (1488, 600), (cx + 5 * w, 120 + 8 * option)], fill=fill, outline=dark, width=20
-        )
-        draw.ellipse((480, 540, 1568, 680), fill=fill, outline=dark, width=20)
-    else:
-        x = 260 if option % 2 else 1788
-        draw.line((x, 620 + 2 * w, x, 1960), fill=dark, width=44)
-        draw.line((x, 640 + 2 * w, x, 1940), fill=fill, width=20)
-        draw.regular_polygon((x, 620 + 2 * w, 130), 3 + option, fill=fill, outline=dark, width=14)
-    return image
-
-
-def _grained(image: Image.Image, option: int) -> Image.Image:
-    pixels = np.asarray(image).astype(np.float32)
-    noise = np.random.default_rng(option).normal(0, 6, (*pixels.shape[:2], 3))
-    pixels[..., :3] = np.clip(pixels[..., :3] + noise, 0, 255)
-    return Image.fromarray(pixels.astype(np.uint8))
-
-
-def time_ours(
-    rows: list[tuple[int, ...]], specs: list[list[LayerSpec]], *, media: FolderMedia, size: int, out: Path
-) -> dict[str, float]:
-    """Milliseconds a piece including decoding every layer once and writing each file."""
-    renderer, canvas = Renderer(), Canvas(width=size, height=size)
-    written = 0
-    start, cpu = time.perf_counter(), time.process_time()
-    for number, row in enumerate(rows):
-        data = renderer.png(canvas, [specs[c][o] for c, o in enumerate(row)], media=media)
-        (out / f"{number % 500}.png").write_bytes(data)
+def time_ours(choices: Sequence[Choice], given: Subject, *, out: Path) -> Ours:
+    """Render and write every piece with a fresh renderer."""
+    renderer, canvas = Renderer(), Canvas(width=given.size, height=given.size)
+    written, start, cpu = 0, time.perf_counter(), time.process_time()
+    for number, choice in enumerate(choices):
+        data = renderer.png(canvas, given.layers(choice), media=given.media)
+        (out / f"ours{number % FILES}.png").write_bytes(data)
         written += len(data)
-    counts = renderer.counts
-    return {
-        "ms": (time.perf_counter() - start) * 1e3 / len(rows),
-        "cpuMs": (time.process_time() - cpu) * 1e3 / len(rows),
-        "missed": counts.missed / counts.bands,
-        "cacheMb": renderer.cached_bytes / 1e6,
-        "kb": written / len(rows) / 1e3,
-        "decoded": counts.decoded,
-    }
+    wall_s, cpu_s, count = time.perf_counter() - start, time.process_time() - cpu, len(choices)
+    return Ours(
+        wall_ms=wall_s * 1e3 / count,
+        cpu_ms=cpu_s * 1e3 / count,
+        kb=written / count / 1e3,
+        missed=renderer.counts.missed / renderer.counts.bands,
+        cache_mb=renderer.cached_bytes / 1e6,
+    )
 
 
-def time_pillow(
-    rows: list[tuple[int, ...]], paths: list[list[Path]], *, out: Path, check: list[bytes]
-) -> float:
-    """Milliseconds a piece the plain way: open every layer, alpha_composite, save."""
-    start = time.perf_counter()
-    made = []
-    for number, row in enumerate(rows):
-        image = Image.open(paths[0][row[0]]).convert("RGBA")
-        for category, option in enumerate(row[1:], 1):
-            image.alpha_composite(Image.open(paths[category][option]).convert("RGBA"))
-        image.save(out / f"peer{number}.png")
-        made.append(image)
-    elapsed = time.perf_counter() - start
-    for image, path in zip(made, check, strict=True):
-        if not np.array_equal(np.asarray(image), np.asarray(Image.open(path).convert("RGBA"))):
+def time_pillow(choices: Sequence[Choice], given: Subject, *, out: Path) -> float:
+    """Milliseconds a piece the plain way: open every layer, alpha_composite, save.
+
+    Raises:
+        SystemExit: one of our pictures has other pixels.
+    """
+    start, made = time.perf_counter(), []
+    for number, choice in enumerate(choices):
+        image = Image.open(given.paths[0][choice[0]]).convert("RGBA")
+        for category, option in enumerate(choice[1:], 1):
+            image.alpha_composite(Image.open(given.paths[category][option]).convert("RGBA"))
+        image.save(out / f"pillow{number}.png")
+        made.append(np.asarray(image))
+    pillow_s = time.perf_counter() - start
+    renderer, canvas = Renderer(), Canvas(width=given.size, height=given.size)
+    for choice, pixels in zip(choices, made, strict=True):
+        path = out / "check.png"
+        path.write_bytes(renderer.png(canvas, given.layers(choice), media=given.media))
+        if not np.array_equal(np.asarray(Image.open(path).convert("RGBA")), pixels):
             raise SystemExit("a piece differs from Pillow's alpha_composite")
-    return elapsed * 1e3 / len(rows)
+    return pillow_s * 1e3 / len(choices)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pieces", type=int, default=10_000)
-    parser.add_argument("--peer-pieces", type=int, default=24)
+    parser.add_argument("--editions", type=int, default=100, help="pictures each peer makes")
     parser.add_argument("--size", type=int, default=1024)
-    parser.add_argument("--grain", action="store_true")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        media = FolderMedia()
-        paths = make_layers(folder / "layers", size=args.size, grain=args.grain)
-        refs = [[media.add(path) for path in group] for group in paths]
-        specs = [[LayerSpec(digest=ref["media"], image=ref) for ref in group] for group in refs]
-        rows = choose(args.pieces)
-        ours = time_ours(rows, specs, media=media, size=args.size, out=folder)
-        some = rows[: args.peer_pieces]
-        files = []
-        renderer, canvas = Renderer(), Canvas(width=args.size, height=args.size)
-        for number, row in enumerate(some):
-            files.append(folder / f"ours{number}.png")
-            files[-1].write_bytes(renderer.png(canvas, [specs[c][o] for c, o in enumerate(row)], media=media))
-        peer = time_pillow(some, paths, out=folder, check=files)
-    print({key: round(value, 3) for key, value in ours.items()}, file=sys.stderr)
-    art = "painted" if args.grain else "cartoon"
-    row = {
-        "name": f"layers.compose {args.size}² {art}, {args.pieces} pieces",
-        "ours": round(ours["ms"], 3),
-        "peer": round(peer, 3),
-        "peerName": "Pillow, open each layer",
-        "ratio": round(peer / ours["ms"], 1),
-        "unit": "ms/piece",
-    }
-    print(json.dumps(row))
+    engine_folder()
+    rows: list[harness.Row] = []
+    notes: dict[str, object] = {}
+    for art in ("cartoon", "painted"):
+        with tempfile.TemporaryDirectory(prefix="compose-") as name:
+            folder = Path(name)
+            given = subject(folder / "layers", size=args.size, grain=art == "painted")
+            choices = choose(args.pieces)
+            ours = time_ours(choices, given, out=folder)
+            pillow_ms = time_pillow(choices[: args.editions], given, out=folder)
+            peer = run_hashlips(folder / "layers", editions=args.editions, size=args.size)
+        print(art, asdict(ours), file=sys.stderr)
+        notes[art] = {**asdict(ours), "hashlipsKb": peer.image_kb}
+        title = f"layers.compose to PNG, {len(CATEGORIES)} {art} layers, {args.size}², {args.pieces:,} pieces"
+        for peer_ms, peer_name in (
+            (peer.ms_per_edition, f"HashLips {peer.engine}, canvas {peer.canvas}"),
+            (pillow_ms, "Pillow, opening each layer"),
+        ):
+            rows.append(
+                harness.Row(name=title, ours=ours.wall_ms, peer=peer_ms, peer_name=peer_name, unit="ms/piece")
+            )
+    harness.record("compose", rows, notes=notes)
+    if (rows[0].ratio or 0) < LEAST:
+        raise SystemExit(f"less than {LEAST:g} times the peer")
 
 
 if __name__ == "__main__":
