@@ -1,6 +1,7 @@
 """Reader threads of the SQLite engine: snapshots that never wait on the writer."""
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -46,21 +47,26 @@ class Readers:
     def _run(self) -> None:
         db: sqlite3.Connection | None = None
         while (item := self._jobs.get()) is not None:
-            job, future = item
-            result: Any = None
-            failure: BaseException | None = None
-            try:
-                if db is None:
-                    db = connect(self._path, synchronous="NORMAL")
-                result = job(db)
-            except Exception as exc:  # the asker must hear of it; the thread must go on
-                failure = translate(exc, self._path)
-            try:
-                self._loop.call_soon_threadsafe(_answer, future, result, failure)
-            except RuntimeError:
-                continue  # the loop is closed: nobody waits any more
+            db = self._serve(db, *item)
+            del item  # while waiting for the next nothing of this one is kept
         if db is not None:
             db.close()
+
+    def _serve(
+        self, db: sqlite3.Connection | None, job: Callable[[sqlite3.Connection], Any], future: Any
+    ) -> sqlite3.Connection | None:
+        """Do a job and answer it; returns the connection, made when there was none."""
+        result: Any = None
+        failure: BaseException | None = None
+        try:
+            if db is None:
+                db = connect(self._path, synchronous="NORMAL")
+            result = job(db)
+        except Exception as exc:  # the asker must hear of it; the thread must go on
+            failure = translate(exc, self._path)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(_answer, future, result, failure)
+        return db
 
 
 def _answer(future: "asyncio.Future[Any]", result: Any, failure: BaseException | None) -> None:

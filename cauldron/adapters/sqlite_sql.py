@@ -124,6 +124,7 @@ class Prepared(NamedTuple):
     params: Params
     op: Op
     on_nothing: str | None  # "stale", or None when no effect is fine
+    first: tuple[str, Params] | None = None  # cheaper; when it has an effect the statement is not run
 
 
 class TableSql:
@@ -150,6 +151,8 @@ class TableSql:
         self._add = f"{self._insert} ON CONFLICT(id) DO NOTHING"
         self._upsert = f"{self._insert} ON CONFLICT(id) DO UPDATE SET doc=excluded.doc,v=v+1{again}"
         filled = "".join(f",{c}=?" for c in hot_columns)
+        equal = "".join(f" AND {c} IS ?" for c in hot_columns)
+        self._same = f"UPDATE {here} SET doc=?,v=v+1 WHERE id=?{equal}"  # leaves the indexes alone
         self._replace = f"UPDATE {here} SET doc=?{filled},v=v+1 WHERE id=? AND v=?"
         self.by_id = f"SELECT id,v,doc FROM {here} WHERE id=?"
         self.by_ids = f"SELECT id,v,doc FROM {here} WHERE id IN (SELECT value FROM json_each(?))"
@@ -189,7 +192,8 @@ class TableSql:
     def _put(self, op: Put) -> Prepared:
         row = self._row(op.doc)
         if op.expected is None:
-            return Prepared(self._upsert, row, op, None)
+            same = (self._same, (row[1], row[0], *row[2:])) if self.hot else None
+            return Prepared(self._upsert, row, op, None, same)
         if op.expected == 0:
             return Prepared(self._add, row, op, "stale")
         version = scalar(op.expected, where="expected")

@@ -69,7 +69,8 @@ class CommitWork:
         for each in self.prepared:
             failure: CauldronError | None = None
             try:
-                if execute(each.sql, each.params).rowcount == 0 and each.on_nothing:
+                done = each.first is not None and execute(*each.first).rowcount > 0
+                if not done and execute(each.sql, each.params).rowcount == 0 and each.on_nothing:
                     failure = _why_nothing(db, each)
             except sqlite3.IntegrityError as exc:  # undoes its own statement, nothing else
                 failure = _duplicate(each, exc)
@@ -222,10 +223,13 @@ class Writer:
                 self._close(first)
                 return
             if isinstance(first, Request):
-                group = Group(self._collect(first))
-                self._serve(group)
-                self._call(self._settle, group)
+                self._answer(Group(self._collect(first)))
+            first = None  # while waiting for the next nothing of this one is kept
             self._poll()
+
+    def _answer(self, group: Group) -> None:
+        self._serve(group)
+        self._call(self._settle, group)
 
     def _next(self) -> Request | _Stop | _Wake | None:
         if self._held is not None:

@@ -68,6 +68,15 @@ def unpack(commit: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in commit.items() if key != "detail"} | {"events": events}
 
 
+def unpack_in_place(commit: dict[str, Any]) -> dict[str, Any]:
+    """:func:`unpack` at half the cost, for a commit that nobody else holds."""
+    detail = commit.pop("detail", None)
+    if detail is not None:
+        for event, heavy in zip(commit["events"], orjson.loads(detail), strict=True):
+            event["data"].update(heavy)
+    return commit
+
+
 def upcast(
     commit: dict[str, Any], upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS
 ) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def piece_document(
     cook: Cook, data: Mapping[str, Any], *, traits: Mapping[str, Any], state: str, ts: int, seq: int
 ) -> dict[str, Any]:
     """The ``pieces`` document at the end of its attempts, from the ending event's ``data``."""
-    started, number = cook.started, data["piece"]
+    started, number, instant = cook.started, data["piece"], iso(ts)
     cook_id = started["cookId"]
     return {
         "_id": piece_id(cook_id, number),
@@ -140,8 +140,8 @@ def piece_document(
         "costUsd": data["costMicroUsd"] / 1_000_000,
         "reviewReason": None,
         "reviewedBy": None,
-        "createdAt": iso(ts),
-        "updatedAt": iso(ts),
+        "createdAt": instant,
+        "updatedAt": instant,
         "seq": seq,
     }
 

@@ -73,8 +73,8 @@ class Streams:
             where = {"stream": stream, "seq": Compare(">", after)}
             page = await self.store.find(self.table, where, order=("seq",), limit=limit)
             if page:
-                yield [codec.upcast(codec.unpack(commit) if whole else commit) for commit in page]
                 after = page[-1]["seq"]
+                yield [codec.upcast(codec.unpack_in_place(commit) if whole else commit) for commit in page]
             if len(page) < limit:
                 return
             events = sum(len(commit["events"]) for commit in page)

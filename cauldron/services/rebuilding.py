@@ -1,6 +1,7 @@
 """Rebuilding read models from the event log, and checking them against it."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,13 +64,13 @@ class Rebuilding:
             return
         upto = (await self.projector.catch_up(cook_id)).seq
         known: dict[str, set[str]] = {table: set() for table, _ in COUNTED}
-        async for docs in self._documents(cook_id, upto=upto):
-            for table, doc in docs:
-                if table in known:
-                    known[table].add(doc["_id"])
-            ops = [op for table, doc in docs for op in _replacing(table, doc)]
-            await self.store.commit(ops, atomic=False)
-            findings.documents += len(docs)
+        async with _Writing(self.store) as writing:
+            async for docs in self._documents(cook_id, upto=upto):
+                for table, doc in docs:
+                    if table in known:
+                        known[table].add(doc["_id"])
+                await writing.add([op for table, doc in docs for op in _replacing(table, doc)])
+                findings.documents += len(docs)
         async for table, doc in self._extra(cook_id, known, upto=upto):
             await self.store.commit([Delete(table, doc["_id"], {"seq": doc["seq"]})], atomic=False)
         await self.projector.catch_up(cook_id)
@@ -139,6 +140,39 @@ class Rebuilding:
         findings.documents += len(docs)
 
 
+class _Writing:
+    """Writes in pages, while the next page is being made."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._ops: list[Op] = []
+        self._under_way: asyncio.Task[object] | None = None
+
+    async def __aenter__(self) -> "_Writing":
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        try:
+            if failure[0] is None:
+                await self._write()
+        finally:
+            under_way, self._under_way = self._under_way, None
+            if under_way is not None:
+                await under_way
+
+    async def add(self, ops: Sequence[Op]) -> None:
+        """Write these when they fill a page; raises what an earlier page ran into."""
+        self._ops += ops
+        if len(self._ops) >= CHECKED:
+            await self._write()
+
+    async def _write(self) -> None:
+        if self._under_way is not None:
+            await self._under_way
+        ops, self._ops = self._ops, []
+        self._under_way = asyncio.create_task(self._store.commit(ops, atomic=False))
+
+
 def _judge(table: str, wanted: Doc, there: Doc | None, findings: Findings) -> None:
     if there is None:
         findings.note(table, wanted["_id"], "missing")
@@ -175,4 +209,5 @@ def _note_reviews(page: list[Commit], last: dict[int, dict[str, Any]]) -> None:
 
 
 def _reviewed(table: str, doc: Doc, reviews: dict[int, dict[str, Any]]) -> Doc:
-    return doc | reviews.get(doc["number"], {}) if table == "pieces" else doc
+    changes = reviews.get(doc["number"]) if table == "pieces" else None
+    return doc | changes if changes else doc

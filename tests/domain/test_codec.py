@@ -36,6 +36,7 @@ def test_a_packed_commit_unpacks_to_itself(pairs):
     stored = orjson.loads(orjson.dumps(codec.pack(document)))
     assert codec.unpack(stored) == document
     assert not any(key in event["data"] for event in stored["events"] for key in codec.DETAIL)
+    assert codec.unpack_in_place(stored) == document
 
 
 @given(events)
