@@ -21,7 +21,7 @@ from cauldron.domain.weighted import Shortfall
 
 
 def make_plan(collection: Collection, *, supply: int | None = None, seed: str | None = None) -> Plan:
-    """The plan of ``collection``: the same for equal collection, supply and seed, on every machine.
+    """The plan of ``collection``: the same for equal collection, supply and seed.
 
     Args:
         supply: pieces, one-of-ones included; None: what the collection says.
