@@ -5,7 +5,7 @@
 BIN := .venv/bin
 WORKERS ?= 2
 # What benchmarks share, and peers that are measured by the benchmark they belong to.
-SHARED := __init__ harness processes noop_cooks cartoon_layers hashlips queue_peers
+SHARED := __init__ harness processes noop_cooks report cartoon_layers hashlips queue_peers
 BENCHES := $(filter-out $(SHARED),$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 help: ## list the targets
@@ -43,7 +43,7 @@ soak: setup-bench ## the full sizes: slow tests, one after the other (hours)
 bench: setup-bench ## measure against the peers; writes benchmarks/results/*.json (needs HASHLIPS_DIR)
 	@status=0; for name in $(BENCHES); do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || status=1; \
-	done; exit $$status
+	done; $(BIN)/python -m benchmarks.report; exit $$status
 
 docs: setup-test ## write the generated parts of the reference pages anew
 	$(BIN)/python scripts/reference.py

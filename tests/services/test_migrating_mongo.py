@@ -83,13 +83,14 @@ def test_a_lost_connection_is_taken_up_where_it_was(run):
         finally:
             await source.close()
 
-    fault = {"failCommands": ["getMore"], "closeConnection": True}
     with mongod.database() as url, pymongo.MongoClient(url) as client:
-        client.get_default_database()["casts"].insert_many([{"_id": one} for one in ids])
-        client.admin.command("configureFailPoint", "failCommand", mode={"times": 2}, data=fault)
+        casts = client.get_default_database()["casts"]
+        casts.insert_many([{"_id": one} for one in ids])
+        fault = {"failCommands": ["getMore"], "closeConnection": True, "namespace": casts.full_name}
+        before = client.admin.command("configureFailPoint", "failCommand", mode={"times": 2}, data=fault)
         try:
             assert run(read(url)) == ids
-            left = client.admin.command("configureFailPoint", "failCommand", mode="off")
-            assert left["count"] == 2, "the server must have hung up twice"
+            after = client.admin.command("configureFailPoint", "failCommand", mode="off")
+            assert after["count"] - before["count"] == 2, "the server must have hung up twice"
         finally:
             client.admin.command("configureFailPoint", "failCommand", mode="off")
