@@ -24,7 +24,7 @@ from benchmarks.harness import MissingPeer
 
 PAYLOAD = "x" * 200
 POLL_S, POLL_MAX_S = 0.02, 0.1
-DEADLINE_S = 600.0
+DEADLINE_S = 120.0
 
 Start = tuple[float, float, int]  # instants asked and started (s, monotonic), process
 
@@ -60,7 +60,7 @@ def measure_huey(n: int, *, workers: int = 2, folder: Path | None = None, paced:
 
     Raises:
         MissingPeer: Huey is not installed (``make setup-bench`` installs it).
-        RuntimeError: a job was lost or the run took longer than ten minutes.
+        RuntimeError: a job was lost or the run took longer than two minutes.
     """
     with tempfile.TemporaryDirectory(dir=folder, prefix="huey-") as name:
         file = Path(name) / "huey.db"
@@ -93,11 +93,11 @@ def _queue(file: Path) -> tuple[Any, Any]:
         raise MissingPeer("huey is not installed; run `make setup-bench`") from None
     queue = SqliteHuey("peer", filename=str(file), fsync=True, journal_mode="wal", timeout=60)
 
-    @queue.task(name="noop")
     def noop(payload: str, asked: float) -> Start:
         return asked, time.monotonic(), os.getpid()
 
-    return queue, noop
+    noop.__module__ = "queue_peers"  # its name in the queue, also where this file is the program
+    return queue, queue.task(name="noop")(noop)
 
 
 def _version() -> str:

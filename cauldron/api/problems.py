@@ -1,0 +1,97 @@
+"""Every failure as ``application/problem+json`` (RFC 9457) with a stable ``code`` and field paths."""
+
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from cauldron.api.shapes import PreconditionFailed, PreconditionRequired
+from cauldron.domain.errors import (
+    CauldronError,
+    Invalid,
+    InvalidMany,
+    NotFound,
+    Refused,
+    StaleVersion,
+    StorageFull,
+    Unavailable,
+)
+from cauldron.domain.identity import Forbidden, Unauthenticated
+
+log = structlog.get_logger("cauldron.api")
+STATUS: tuple[tuple[type[CauldronError], int], ...] = (  # the first that fits
+    (Invalid, 422),
+    (NotFound, 404),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (PreconditionFailed, 412),
+    (PreconditionRequired, 428),
+    (StaleVersion, 409),
+    (Refused, 409),
+    (StorageFull, 507),
+    (Unavailable, 503),
+)
+TITLES = {
+    400: "Bad request", 401: "Not signed in", 403: "Not allowed", 404: "Not found",
+    405: "Method not allowed", 409: "Not possible now", 412: "Changed meanwhile", 413: "Too large",
+    415: "Unsupported media type", 422: "Not valid", 428: "Version needed", 429: "Too many requests",
+    500: "Something broke", 503: "Not available", 507: "No room",
+}  # fmt: skip
+
+
+def problem(status: int, code: str, detail: str, **more: Any) -> Response:
+    """A problem document; ``more`` are further members."""
+    body = {"type": f"urn:cauldron:problem:{code}", "title": TITLES.get(status, "Error"), "status": status}
+    headers = {"www-authenticate": "Bearer"} if status == 401 else None
+    return Response(
+        orjson.dumps(body | {"code": code, "detail": detail} | more),
+        status_code=status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def problem_of(error: CauldronError) -> Response:
+    """The answer to a named failure."""
+    status = next((number for kind, number in STATUS if isinstance(error, kind)), 500)
+    if isinstance(error, InvalidMany):
+        listed = [{"path": p.path, "code": p.code, "message": p.message} for p in error.problems]
+        return problem(status, error.code, error.message, problems=listed)
+    details = {key: value for key, value in error.details.items() if _plain(value)}
+    return problem(status, error.code, error.message, **({"details": details} if details else {}))
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str | int | float | bool | list)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every failure of ``app`` with a problem document."""
+
+    @app.exception_handler(CauldronError)
+    async def named(request: Request, error: CauldronError) -> Response:
+        return problem_of(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, error: RequestValidationError) -> Response:
+        listed = [
+            {"path": ".".join(map(str, each["loc"])), "code": each["type"], "message": each["msg"]}
+            for each in error.errors()
+        ]
+        return problem(422, "invalid_request", "the request is not valid", problems=listed)
+
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: HTTPException) -> Response:
+        code = {404: "no_such_route", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        answer = problem(error.status_code, code, str(error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> Response:
+        log.error("request failed", path=request.url.path, error=type(error).__name__, exc_info=error)
+        return problem(500, "internal_error", "something broke here; the log of the server says more")
