@@ -1,20 +1,47 @@
-"""The application: routes behind layers that authenticate, bound and describe."""
+"""The application: routes behind layers that log, bound, authenticate and replay."""
 
-from fastapi import FastAPI
+from collections.abc import Callable
+
+from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from cauldron import __version__
 from cauldron.api import problems
-from cauldron.api.routes import collections, cooks, health, internal
+from cauldron.api.routes import health
 from cauldron.bootstrap import Studio
 
-ROUTERS = (health.router, collections.router, cooks.router, internal.router)
+# A layer is a pure ASGI class made with (the application behind it, the studio).
+Layer = Callable[[ASGIApp, Studio], ASGIApp]
+LAYERS: tuple[Layer, ...] = (problems.Failures,)  # outermost first
+ROUTERS: tuple[APIRouter, ...] = (health.router,)
+RAW_ROUTES: tuple[BaseRoute, ...] = ()  # ASGI endpoints that stand beside FastAPI's, behind the same layers
 
 
-def create_app(studio: Studio) -> FastAPI:
+class Api(FastAPI):
+    """FastAPI with our layers around everything, its own error handling included."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The layers, outermost first, then FastAPI."""
+        app = super().build_middleware_stack()
+        for layer in reversed(LAYERS):
+            app = layer(app, self.state.studio)
+        return app
+
+
+def create_app(studio: Studio) -> Api:
     """The API over an open studio."""
-    app = FastAPI(title="Cauldron", version=__version__, docs_url=None, redoc_url=None)
+    app = Api(
+        title="Cauldron",
+        version=__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.studio = studio
     problems.install(app)
+    app.router.routes.extend(RAW_ROUTES)
     for router in ROUTERS:
         app.include_router(router)
     return app

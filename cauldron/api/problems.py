@@ -8,8 +8,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cauldron.api.shapes import PreconditionFailed, PreconditionRequired
+from cauldron.bootstrap import Studio
 from cauldron.domain.errors import (
     CauldronError,
     Invalid,
@@ -69,6 +71,38 @@ def _plain(value: object) -> bool:
     return isinstance(value, str | int | float | bool | list)
 
 
+class Failures:
+    """The layer that answers what the layers behind it, and raw endpoints, raise."""
+
+    def __init__(self, app: ASGIApp, studio: Studio) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a failure, unless the answer has begun: then only the log hears of it."""
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:  # the last resort: nothing is silent
+            answer = _answer(error, path=scope.get("path", ""), begun=begun)
+            if scope["type"] != "http":
+                raise
+            if not begun:
+                await answer(scope, receive, send)
+
+
+def _answer(error: Exception, *, path: str, begun: bool) -> Response:
+    if isinstance(error, CauldronError):
+        return problem_of(error)
+    log.error("request failed", path=path, begun=begun, error=type(error).__name__, exc_info=error)
+    return problem(500, "internal_error", "something broke here; the log of the server says more")
+
+
 def install(app: FastAPI) -> None:
     """Answer every failure of ``app`` with a problem document."""
 
@@ -90,8 +124,3 @@ def install(app: FastAPI) -> None:
         answer = problem(error.status_code, code, str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
-
-    @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> Response:
-        log.error("request failed", path=request.url.path, error=type(error).__name__, exc_info=error)
-        return problem(500, "internal_error", "something broke here; the log of the server says more")
