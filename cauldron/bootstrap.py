@@ -37,7 +37,7 @@ from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS
 from cauldron.persistence.tables import TABLES as CORE_TABLES
-from cauldron.services import casting, cooking, moving, spells, tools
+from cauldron.services import casting, cooking, identity, moving, spells, tools
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
 from cauldron.services.cooking import Cooking
@@ -57,9 +57,10 @@ from cauldron.services.working import Worker, WorkerOptions
 if TYPE_CHECKING:
     from cauldron.adapters.mongo import MongoStore
     from cauldron.adapters.s3 import S3Blobs
+    from cauldron.ports.passwords import Passwords
     from cauldron.services.shipping import Shipping
 
-TABLES = (*CORE_TABLES, *spells.TABLES, *tools.TABLES, *moving.TABLES)
+TABLES = (*CORE_TABLES, *spells.TABLES, *tools.TABLES, *moving.TABLES, *identity.TABLES)
 ENDLESS_BYTES = 1 << 60
 COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 
@@ -133,6 +134,23 @@ class Studio:
     def caller(self) -> Caller:
         """Who local commands are made by."""
         return Caller(account=self.settings.owner, environment=self.settings.environment)
+
+    @cached_property
+    def passwords(self) -> "Passwords":
+        from cauldron.adapters.passwords import Argon2Passwords  # noqa: PLC0415 - only where it is used
+
+        return Argon2Passwords()
+
+    @cached_property
+    def identity(self) -> identity.Identity:
+        return identity.Identity(
+            store=self.store,
+            passwords=self.passwords,
+            clock=clock,
+            new_id=new_id,
+            account=self.settings.owner,
+            environment=self.settings.environment,
+        )
 
     @cached_property
     def cook_streams(self) -> Streams:
