@@ -7,13 +7,13 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from cauldron import __version__
-from cauldron.api import problems
+from cauldron.api import authentication, problems
 from cauldron.api.routes import health
 from cauldron.bootstrap import Studio
 
 # A layer is a pure ASGI class made with (the application behind it, the studio).
 Layer = Callable[[ASGIApp, Studio], ASGIApp]
-LAYERS: tuple[Layer, ...] = (problems.Failures,)  # outermost first
+LAYERS: tuple[Layer, ...] = (problems.Failures, authentication.Authentication)  # outermost first
 ROUTERS: tuple[APIRouter, ...] = (health.router,)
 RAW_ROUTES: tuple[BaseRoute, ...] = ()  # ASGI endpoints that stand beside FastAPI's, behind the same layers
 

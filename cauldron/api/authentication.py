@@ -65,6 +65,15 @@ class Authentication:
         return local
 
 
+async def check_exposure(studio: Studio, host: str) -> None:
+    """Call it before a server listens on ``host``: local mode is for this machine alone.
+
+    Raises:
+        Refused: others could reach the server, and nobody has been set up as the owner.
+    """
+    await studio.identity.check_exposure(host)
+
+
 def _check_page(scope: Scope, headers: Headers, token: str) -> None:
     """What a session changes is asked for by our own pages. Raises CrossSite."""
     if not origins.is_unsafe(scope):

@@ -22,7 +22,7 @@ from cauldron.domain.errors import (
     StorageFull,
     Unavailable,
 )
-from cauldron.domain.identity import Forbidden, Unauthenticated
+from cauldron.domain.identity import Forbidden, Throttled, Unauthenticated
 
 log = structlog.get_logger("cauldron.api")
 STATUS: tuple[tuple[type[CauldronError], int], ...] = (  # the first that fits
@@ -30,6 +30,7 @@ STATUS: tuple[tuple[type[CauldronError], int], ...] = (  # the first that fits
     (NotFound, 404),
     (Unauthenticated, 401),
     (Forbidden, 403),
+    (Throttled, 429),
     (PreconditionFailed, 412),
     (PreconditionRequired, 428),
     (StaleVersion, 409),
@@ -64,7 +65,10 @@ def problem_of(error: CauldronError) -> Response:
         listed = [{"path": p.path, "code": p.code, "message": p.message} for p in error.problems]
         return problem(status, error.code, error.message, problems=listed)
     details = {key: value for key, value in error.details.items() if _plain(value)}
-    return problem(status, error.code, error.message, **({"details": details} if details else {}))
+    answer = problem(status, error.code, error.message, **({"details": details} if details else {}))
+    if isinstance(error, Throttled):
+        answer.headers["retry-after"] = str(error.retry_after_s)
+    return answer
 
 
 def _plain(value: object) -> bool:
