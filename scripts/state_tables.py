@@ -89,6 +89,8 @@ ON: Mapping[str, CookCommand] = {
     "reject a piece": reviewed("reject", 1),
     "cull a piece": reviewed("cull", 1),
     "revive a piece": reviewed("revive", 4),
+    "keep a piece": reviewed("keep", 1),
+    "reset a piece": reviewed("reset", 1),
 }
 
 

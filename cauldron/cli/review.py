@@ -103,6 +103,15 @@ def revive(
     _decide(cook, "revive", numbers_of(numbers, everything=everything), reason="", as_json=as_json)
 
 
+@group.command("keep")
+@command
+def keep(
+    cook: CookId, numbers: Numbers = None, everything: Everything = False, as_json: AsJson = False
+) -> None:
+    """Mark approved pieces as kept in the second round, or bring culled ones back."""
+    _decide(cook, "keep", numbers_of(numbers, everything=everything), reason="", as_json=as_json)
+
+
 @group.command("undo")
 @command
 def undo(

@@ -83,7 +83,7 @@ class RecordPiece:
 class ReviewPieces:
     """Decide on pieces; ``None`` means every piece the decision applies to.
 
-    ``decision`` is ``approve``, ``reject``, ``cull``, ``revive`` or ``reset``.
+    ``decision`` is ``approve``, ``reject``, ``cull``, ``revive``, ``keep`` or ``reset``.
     """
 
     key: str

@@ -37,6 +37,7 @@ DECISIONS: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "reject": ("rejected", (GENERATED, APPROVED, KEPT, CULLED)),
     "cull": ("culled", (APPROVED, KEPT)),
     "revive": ("kept", (CULLED,)),
+    "keep": ("kept", (APPROVED, CULLED)),
     "reset": ("reset", (APPROVED, REJECTED, KEPT, CULLED)),
 }
 # What "all" means for a decision: the pieces that wait for it.
@@ -45,7 +46,16 @@ WAITING: Mapping[str, tuple[int, ...]] = {
     "reject": (GENERATED,),
     "cull": (APPROVED, KEPT),
     "revive": (CULLED,),
+    "keep": (APPROVED,),
     "reset": (APPROVED, REJECTED),
+}
+# Piece states in which a decision changes nothing; of a reset, those that wait for review.
+ALREADY: Mapping[str, tuple[int, ...]] = {
+    "approve": (APPROVED, KEPT),
+    "reject": (REJECTED,),
+    "cull": (CULLED,),
+    "revive": (KEPT,),
+    "keep": (KEPT,),
 }
 MAX_AMOUNT = 1_000_000
 
@@ -192,8 +202,7 @@ def _applies(cook: Cook, number: int, decision: str, states: Sequence[int]) -> b
         raise NotFound(f"there is no piece {number}", piece=number)
     if code in states and cook.is_current(number):
         return True
-    already = {"approve": (APPROVED, KEPT), "reject": (REJECTED,), "cull": (CULLED,), "revive": (KEPT,)}
-    if code in already.get(decision, (GENERATED,)):
+    if code in ALREADY.get(decision, (GENERATED,)):
         return False
     replaced = "" if cook.is_current(number) else " and has been replaced by a newer piece"
     raise Refused(

@@ -212,13 +212,21 @@ def _failed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
 
 def _reviewed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     code, counts, states = AFTER[data["decision"]], cook.counts, cook.piece_state
+    if cook.state is State.EXPORTED and _reopens(cook, data):
+        cook.state = State.COMPLETED
     for low, high in data["pieces"]:
         for index in range(low - 1, high):
             counts[states[index]] -= 1
             states[index] = code
         counts[code] += high - low + 1
-    if cook.state is State.EXPORTED and data["decision"] in ("rejected", "culled", "kept"):
-        cook.state = State.COMPLETED
+
+
+def _reopens(cook: Cook, data: Mapping[str, Any]) -> bool:
+    """Whether what was exported is no longer what is approved."""
+    undone = {"kept": (CULLED,), "reset": (APPROVED, KEPT)}.get(data["decision"])
+    if undone is None:
+        return data["decision"] in ("rejected", "culled")
+    return any(code in undone for low, high in data["pieces"] for code in cook.piece_state[low - 1 : high])
 
 
 def _paused(cook: Cook, data: Mapping[str, Any], ts: int) -> None:

@@ -206,7 +206,7 @@ FLATTENED: Mapping[str, str] = {
     "PieceApproved": "A reviewer approved the piece.",
     "PieceRejected": "A reviewer rejected the piece.",
     "PieceCulled": "An approved piece was left out in the second round.",
-    "PieceKept": "A culled piece was brought back.",
+    "PieceKept": "A piece was kept in the second round, or a culled one brought back.",
     "PieceReset": "A decision was undone; the piece waits for review again.",
 }
 
