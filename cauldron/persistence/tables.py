@@ -6,6 +6,9 @@ COOK_EVENTS = "cook_events"
 CAST_EVENTS = "cast_events"
 COOK_JOBS = "cook_jobs"
 CAST_JOBS = "cast_jobs"
+EXPORT_JOBS = "export_jobs"
+DELIVERIES = "deliveries"
+MEDIA_GRANTS = "media_grants"
 GATES = "gates"
 NOT_STARTED = ("held", "queued", "waiting")  # jobs without a lease, not yet settled
 BY_LEGACY_ID = Index(fields=("legacyId",), where={"imported": True})  # costs what is made here nothing
@@ -36,6 +39,35 @@ def _jobs(name: str) -> Table:
         ),
     )
 
+
+# What the HTTP API keeps beside the records: nothing of it is folded from a stream.
+RESOURCES: tuple[Table, ...] = (
+    Table(
+        name=EXPORT_JOBS,
+        indexes=(
+            *_jobs(EXPORT_JOBS).indexes,
+            Index(fields=("owner", "-createdAt")),
+            Index(fields=("owner", "cookId", "-createdAt")),
+        ),
+    ),
+    Table(
+        name=DELIVERIES,
+        indexes=(
+            Index(fields=("runAt",), where={"status": "pending"}),
+            Index(fields=("leaseUntil",), where={"status": "sending"}),
+            Index(fields=("owner", "-createdAt")),
+            Index(fields=("owner", "runId", "-createdAt")),
+        ),
+    ),
+    Table(name="webhook_secrets"),
+    Table(
+        name="review_leases",
+        indexes=(Index(fields=("cookId", "until")), Index(fields=("cookId", "reviewer", "number"))),
+    ),
+    Table(name="uploads", indexes=(Index(fields=("owner", "-createdAt")),)),
+    Table(name=MEDIA_GRANTS, indexes=(Index(fields=("owner",)), Index(fields=("castId",)))),
+    Table(name="thumbnails"),
+)
 
 TABLES: tuple[Table, ...] = (
     _events(COOK_EVENTS),
@@ -76,6 +108,7 @@ TABLES: tuple[Table, ...] = (
         indexes=(
             Index(fields=("cookId", "state", "number")),
             Index(fields=("cookId", "number")),
+            Index(fields=("output.media",)),
             BY_LEGACY_ID,
         ),
     ),
@@ -86,6 +119,7 @@ TABLES: tuple[Table, ...] = (
             Index(fields=("castId",)),
             Index(fields=("cookId",)),
             Index(fields=("cacheKey",)),
+            Index(fields=("owner", "-requestTimestamp")),
             BY_LEGACY_ID,
         ),
     ),
@@ -94,8 +128,10 @@ TABLES: tuple[Table, ...] = (
         indexes=(
             Index(fields=("owner", "-startedAt")),
             Index(fields=("spellId", "-startedAt")),
+            Index(fields=("owner", "cookId", "-startedAt")),
             BY_LEGACY_ID,
         ),
     ),
     Table(name="exports", indexes=(Index(fields=("cookId", "-createdAt")),)),
+    *RESOURCES,
 )
