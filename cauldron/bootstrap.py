@@ -44,6 +44,7 @@ from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Decider, Dispatcher
 from cauldron.services.estimating import Estimating
 from cauldron.services.execution import ExecutionClient
+from cauldron.services.feed_wiring import Feeds, feeds_over
 from cauldron.services.free import FreeOfCharge
 from cauldron.services.owning import Owner
 from cauldron.services.projecting import Projector
@@ -151,6 +152,10 @@ class Studio:
             account=self.settings.owner,
             environment=self.settings.environment,
         )
+
+    @cached_property
+    def feeds(self) -> Feeds:
+        return feeds_over(self.cooking, self.casting, self.identity.authenticator)
 
     @cached_property
     def cook_streams(self) -> Streams:

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from cauldron import __version__
 from cauldron.api import authentication, problems
+from cauldron.api.live import sse
 from cauldron.api.routes import health
 from cauldron.bootstrap import Studio
 
@@ -15,7 +16,7 @@ from cauldron.bootstrap import Studio
 Layer = Callable[[ASGIApp, Studio], ASGIApp]
 LAYERS: tuple[Layer, ...] = (problems.Failures, authentication.Authentication)  # outermost first
 ROUTERS: tuple[APIRouter, ...] = (health.router,)
-RAW_ROUTES: tuple[BaseRoute, ...] = ()  # ASGI endpoints that stand beside FastAPI's, behind the same layers
+RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES,)  # beside FastAPI's, behind the same layers
 
 
 class Api(FastAPI):

@@ -1,0 +1,1 @@
+"""Live progress over HTTP: server-sent events and a WebSocket, raw ASGI beside FastAPI's routes."""

@@ -1,0 +1,42 @@
+"""What uvicorn does not offer by itself: ending a connection whose peer does not read.
+
+Closing a transport waits until everything is sent, which may be never; aborting it does
+not. ``cauldron serve`` runs uvicorn with :class:`AbortableHttp`.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+ABORT = "cauldron.abort"
+UNREAD_BYTES = 64 * 1024  # of a stream that the kernel keeps for a client; the default is megabytes
+
+
+class AbortableHttp(HttpToolsProtocol):
+    """HTTP/1.1 whose applications may end their connection at once."""
+
+    def on_message_begin(self) -> None:
+        """Offer the way out with the scope of each request."""
+        super().on_message_begin()
+        transport = self.transport
+        self.scope.setdefault("extensions", {})[ABORT] = {"abort": transport.abort, "transport": transport}
+
+
+def abort_of(scope: Scope) -> Callable[[], None] | None:
+    """What ends this connection at once, if the server offers it."""
+    found = (scope.get("extensions") or {}).get(ABORT)
+    return cast(Callable[[], None], found["abort"]) if found else None
+
+
+def keep_little(scope: Scope) -> None:
+    """Have the kernel hold little for this connection, so that a client that does not read is noticed."""
+    found = (scope.get("extensions") or {}).get(ABORT)
+    handle = found and found["transport"].get_extra_info("socket")
+    if handle:
+        copy = socket.socket(fileno=os.dup(handle.fileno()))  # a pseudo-socket of uvloop sets no options
+        with copy:
+            copy.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)

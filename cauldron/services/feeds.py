@@ -1,0 +1,341 @@
+"""Live feeds: one follower of the event log per process, any number of readers.
+
+Every commit is read and encoded once and kept for a while in the ring of its stream's
+topic and of its account's. A reader that was away is served from the ring, else from
+the log, else it starts over from a snapshot: without gaps, and nothing twice. A
+stream's own numbers, not the order in which the store shows commits, say what is next.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from cauldron.domain import codec
+from cauldron.domain.envelopes import Heading, Place, encode, envelopes, heading_of
+from cauldron.domain.errors import CauldronError
+from cauldron.domain.identity import Principal, Throttled
+from cauldron.ports.storage import Doc
+from cauldron.ports.system import Clock, NewId
+from cauldron.services.feed_readers import Reader
+from cauldron.services.feed_resuming import Resuming, Source, encoded, entries_of
+from cauldron.services.feed_rings import Ring, Topic
+
+log = structlog.get_logger("cauldron.feeds")
+HEARTBEAT_S = 15.0
+STALLED_S = 20.0  # a send that takes longer ends its connection
+STANDING_S = 5.0  # how often it is asked whether readers may go on
+SWEEP_S = 1.0
+PROGRESS_S = 0.2
+LINGER_S = 60.0  # a topic without readers
+ACCOUNT_LINGER_S = 600.0
+KEPT = 4096  # headings, and ids of commits shown
+RECENT = 8  # commits that a new topic's ring begins with
+MAX_PER_ACCOUNT = 64  # open streams
+
+Standing = Callable[[Sequence[Principal]], Awaitable[Sequence[bool]]]
+Following = AsyncIterator[tuple[str, Doc | None]]
+
+
+class TooManyStreams(Throttled):
+    """The account has as many open streams as it may have."""
+
+    code = "too_many_streams"
+
+
+async def everybody_stays(principals: Sequence[Principal]) -> Sequence[bool]:
+    """The standing of principals where nothing can be revoked."""
+    return [True] * len(principals)
+
+
+@dataclass(slots=True, kw_only=True)
+class Feeds:
+    """The feeds of one process. It follows the log only while somebody reads."""
+
+    sources: Mapping[str, Source]  # "cook", "cast"
+    account_snapshot: Callable[[str], Awaitable[dict[str, Any]]]
+    clock: Clock
+    new_id: NewId
+    standing: Standing = everybody_stays
+    max_per_account: int = MAX_PER_ACCOUNT
+    heartbeat_s: float = HEARTBEAT_S
+    stalled_s: float = STALLED_S
+    readers: set[Reader] = field(default_factory=set)
+    topics: dict[str, Topic] = field(default_factory=dict)
+    _headings: OrderedDict[str, Heading | None] = field(default_factory=OrderedDict)
+    _accounts: set[str] = field(default_factory=set)  # names of topics
+    _shown: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _due: set[str] = field(default_factory=set)  # cooks whose counters have changed
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _resuming: Resuming = field(init=False)
+    _closed: bool = False
+
+    def __post_init__(self) -> None:
+        self._resuming = Resuming(
+            sources=self.sources,
+            account_snapshot=self.account_snapshot,
+            catch_up=self.catch_up,
+            clock=self.clock,
+        )
+
+    @asynccontextmanager
+    async def reading(self, who: Principal) -> AsyncIterator[Reader]:
+        """A reader for one connection, counted against its account while the block runs.
+
+        Raises:
+            TooManyStreams: the account has its share.
+        """
+        open_now = sum(reader.who.account == who.account for reader in self.readers)
+        if open_now >= self.max_per_account:
+            raise TooManyStreams(
+                f"this account has {open_now} open streams: close one, or read several topics on one",
+                retry_after_s=5,
+                limit=self.max_per_account,
+            )
+        reader = Reader(who, self._resuming, now=_now())
+        reader.task = asyncio.current_task()
+        self.readers.add(reader)
+        if self._closed:
+            reader.end("shutdown")
+        try:
+            yield reader
+        finally:
+            self.readers.discard(reader)
+            for cursor in list(reader.cursors):
+                reader.remove(cursor.topic.name, left_at=_now())
+
+    async def topic(self, name: str) -> Topic:
+        """The topic ``cook:<id>``, ``cast:<id>`` or ``account:<id>``; who asks may read it."""
+        async with self._opening:
+            self._start()
+            if name not in self.topics:
+                made = self._account(name) if name.startswith("account:") else await self._stream(name)
+                self.topics[name] = made
+                if made.epoch:
+                    self._accounts.add(name)
+                await self.catch_up(made)  # with what was shown while nobody listened
+            topic = self.topics[name]
+            topic.left_at = _now()  # whoever asks is about to read it
+            return topic
+
+    def _account(self, name: str) -> Topic:
+        return Topic(name, Ring(Place(0, 0, 0)), epoch=self.new_id()[-12:], now=_now)
+
+    async def _stream(self, name: str) -> Topic:
+        """A topic whose ring begins with the newest commits."""
+        heading = await self._heading(name)
+        streams = self._source(name).streams
+        recent = await streams.store.find(streams.table, {"stream": name}, order=("-seq",), limit=RECENT)
+        commits = [codec.upcast(codec.unpack(commit)) for commit in reversed(recent)]
+        floor = Place(0, 0, 0)
+        if commits and commits[0]["seq"] > 1:  # the oldest serves as the place to begin at
+            floor = _after(commits.pop(0))
+        topic = Topic(name, Ring(floor), heading=heading, now=_now)
+        if heading is not None:
+            for commit in commits:
+                topic.ring.append(entries_of(heading, commit), _after(commit))
+        return topic
+
+    def _source(self, stream: str) -> Source:
+        return self.sources[stream.partition(":")[0]]
+
+    async def _heading(self, stream: str, commit: Doc | None = None) -> Heading | None:
+        """What the messages of a stream name; kept, as every commit asks. None: it has no log."""
+        if stream in self._headings:
+            self._headings.move_to_end(stream)
+            return self._headings[stream]
+        first = commit
+        if first is None or first["seq"] != 1:
+            streams = self._source(stream).streams
+            [first] = await streams.store.get(streams.table, [codec.commit_id(stream, 1)])
+        heading = None if first is None else heading_of(codec.upcast(first))
+        if heading is not None:
+            self._headings[stream] = heading
+            if len(self._headings) > KEPT:
+                self._headings.popitem(last=False)
+        return heading
+
+    # -- following the log ---------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Follow from this moment: whatever a topic reads of the log afterwards is not missed."""
+        if self._tasks or self._closed:
+            return
+        loops: list[Coroutine[Any, Any, None]] = [self._sweep(), self._tell_progress()]
+        for source in self.sources.values():
+            loops.append(self._follow(source, source.streams.store.watch(source.streams.table)))
+        self._tasks = [asyncio.create_task(loop) for loop in loops]
+
+    async def _follow(self, source: Source, following: Following) -> None:
+        """Publish what is committed; a failure of the store is waited out."""
+        store, table = source.streams.store, source.streams.table
+        cursor: str | None = None
+        while True:
+            try:
+                async for place, commit in following:
+                    if commit is not None:
+                        await self.absorb(commit)
+                    cursor = place
+                return  # the store has closed
+            except CauldronError as failure:
+                log.warning("feed stopped: trying again", table=table, code=failure.code)
+            except Exception:
+                log.exception("feed stopped: trying again", table=table)
+            await asyncio.sleep(0.5)
+            following = store.watch(table, after=cursor)
+            if cursor is None:
+                await self._start_over(source)
+
+    async def _start_over(self, source: Source) -> None:
+        """Commits may have passed unseen: logs are read, accounts begin anew."""
+        for topic in list(self.topics.values()):
+            if topic.epoch:
+                topic.start_over(self.new_id()[-12:])
+            elif self._source(topic.name) is source and topic.heading is not None:
+                with contextlib.suppress(CauldronError):
+                    await self.catch_up(topic)
+
+    async def absorb(self, commit: Doc) -> None:
+        """Publish a commit that the store shows; one that was published before changes nothing."""
+        stream = commit["stream"]
+        kind = stream.partition(":")[0]
+        topic = self.topics.get(stream)
+        if kind not in self.sources or not (topic or self._accounts):
+            return
+        heading = await self._heading(stream, commit)
+        if heading is None:
+            return
+        account = self.topics.get(f"account:{heading.owner}")
+        if account is not None and self._is_new(commit["_id"]):
+            whole = codec.upcast(codec.unpack(commit))
+            messages = envelopes(heading, whole)
+            entries = encoded(heading, whole, messages)
+            account.publish_wide([e for e, each in zip(entries, messages, strict=True) if each.wide])
+            self._due.add(stream)
+        if topic is not None:
+            await self._append(topic, heading, commit)
+
+    def _is_new(self, commit_id: str) -> bool:
+        if commit_id in self._shown:
+            return False
+        self._shown[commit_id] = None
+        if len(self._shown) > KEPT:
+            self._shown.popitem(last=False)
+        return True
+
+    async def _append(self, topic: Topic, heading: Heading, commit: Doc) -> None:
+        """Add a commit to its stream's topic; what is missing before it comes first."""
+        topic.heading = heading
+        if commit["seq"] > topic.ring.newest.seq + 1:
+            await self.catch_up(topic)
+        async with topic.lock:
+            if commit["seq"] == topic.ring.newest.seq + 1:
+                self._publish(topic, heading, codec.upcast(codec.unpack(commit)))
+
+    async def catch_up(self, topic: Topic) -> None:
+        """Publish what the log holds past a topic's ring."""
+        heading = topic.heading
+        if heading is None:
+            return
+        async with topic.lock:
+            newest = topic.ring.newest.seq
+            async for page in self._source(topic.name).streams.read(topic.name, after=newest):
+                for commit in page:
+                    self._publish(topic, heading, commit)
+
+    def _publish(self, topic: Topic, heading: Heading, commit: Doc) -> None:
+        topic.publish(entries_of(heading, commit), _after(commit))
+        self._due.add(topic.name)
+
+    async def _tell_progress(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            due, self._due = self._due, set()
+            for name in due:
+                with contextlib.suppress(CauldronError):  # the next commit asks again
+                    await self._progress(name)
+
+    async def _progress(self, name: str) -> None:
+        source, heading = self._source(name), self._headings.get(name)
+        if source.progress is None or heading is None:
+            return
+        both = [self.topics.get(name), self.topics.get(f"account:{heading.owner}")]
+        heard = [topic for topic in both if topic is not None and topic.readers]
+        if heard:
+            message = await source.progress(name.partition(":")[2])
+            text = encode(message, topic=name, ts=self.clock())
+            for topic in heard:
+                topic.aside(name, message.type, text)
+
+    # -- upkeep --------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        """Every second: heartbeats, stalled connections, revoked readers, topics nobody reads."""
+        asked_at = _now()
+        while True:
+            await asyncio.sleep(min(SWEEP_S, self.heartbeat_s / 3, self.stalled_s / 3))
+            now = _now()
+            for reader in list(self.readers):
+                self._look_at(reader, now)
+            if now - asked_at >= STANDING_S:
+                asked_at = now
+                with contextlib.suppress(CauldronError):
+                    await self._dismiss()
+            self._let_go(now)
+
+    def _look_at(self, reader: Reader, now: float) -> None:
+        if reader.sending_since is not None:
+            if now - reader.sending_since > self.stalled_s:
+                log.info("stalled stream dropped", account=reader.who.account)
+                reader.drop("stalled")
+        elif now - reader.spoke_at >= self.heartbeat_s:
+            reader.heartbeat_due = True
+            reader.wake()
+
+    async def _dismiss(self) -> None:
+        """End the streams of those whose key or session is not valid any more."""
+        readers = list(self.readers)
+        people = list(dict.fromkeys(reader.who for reader in readers))
+        stays = dict(zip(people, await self.standing(people), strict=True))
+        for reader in readers:
+            if not stays[reader.who]:
+                reader.end("revoked")
+
+    def _let_go(self, now: float) -> None:
+        for name, topic in list(self.topics.items()):
+            linger_s = ACCOUNT_LINGER_S if topic.epoch else LINGER_S
+            if not topic.readers and now - topic.left_at > linger_s:
+                del self.topics[name]
+                self._accounts.discard(name)
+        if not self.topics and not self.readers:
+            for task in self._tasks:
+                task.cancel()
+            self._tasks = []
+
+    def say_goodbye(self) -> None:
+        """The server shuts down: every stream ends with a message that says so."""
+        self._closed = True
+        for reader in list(self.readers):
+            reader.end("shutdown")
+
+    async def close(self) -> None:
+        """Stop following."""
+        self.say_goodbye()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _after(commit: Doc) -> Place:
+    return Place(commit["seq"], 0, commit["ts"])
