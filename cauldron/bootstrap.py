@@ -1,7 +1,5 @@
 """The composition root: the only module that knows every class."""
 
-import asyncio
-import gc
 import os
 import random
 import secrets
@@ -9,35 +7,26 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cauldron.adapters.fs import BlobFiles, FsBlobs
+from cauldron.adapters.fs import FsBlobs
 from cauldron.adapters.local import registry as builtin
 from cauldron.adapters.local.pool import Pool
 from cauldron.adapters.local.runner import LocalRunner
-from cauldron.adapters.sqlite import SqliteStore
-from cauldron.config import (
-    BLOBS,
-    STORES,
-    Settings,
-    file_of,
-    load_settings,
-    setting_error,
-)
+from cauldron.config import Settings, load_settings
 from cauldron.domain import cook as cooks
 from cauldron.domain.cook_state import Cook, evolve, fold_commits
-from cauldron.domain.errors import Invalid, InvalidMany, Unavailable
+from cauldron.engine import Engine
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS
 from cauldron.persistence.tables import TABLES as CORE_TABLES
-from cauldron.services import casting, cooking, identity, moving, spells, tools
+from cauldron.places import blobs_at, existing, naming, store_at
+from cauldron.services import casting, cooking, identity, moving, replaying, spells, tools
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
 from cauldron.services.cooking import Cooking
@@ -54,14 +43,15 @@ from cauldron.services.spells import Spellbook
 from cauldron.services.sweeping import Sweeper
 from cauldron.services.tools import ToolRegistry
 from cauldron.services.working import Worker, WorkerOptions
+from cauldron.workshop import Workshop
 
 if TYPE_CHECKING:
-    from cauldron.adapters.mongo import MongoStore
-    from cauldron.adapters.s3 import S3Blobs
+    from cauldron.ports.limiting import Limiter
+    from cauldron.ports.measuring import Metrics
     from cauldron.ports.passwords import Passwords
     from cauldron.services.shipping import Shipping
 
-TABLES = (*CORE_TABLES, *spells.TABLES, *tools.TABLES, *moving.TABLES, *identity.TABLES)
+TABLES = (*CORE_TABLES, *spells.TABLES, *tools.TABLES, *moving.TABLES, *identity.TABLES, *replaying.TABLES)
 ENDLESS_BYTES = 1 << 60
 COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 
@@ -74,16 +64,6 @@ def clock() -> int:
 def new_id() -> str:
     """32 hex digits: 48 bits of time, so that ids sort by age, then 80 random bits."""
     return f"{clock():012x}{secrets.token_hex(10)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What makes progress in this process: a worker, an owner, a cast folder, a sweeper."""
-
-    worker: Worker | None
-    owner: Owner
-    casting: Casting
-    sweeper: Sweeper
 
 
 class Studio:
@@ -152,6 +132,22 @@ class Studio:
             account=self.settings.owner,
             environment=self.settings.environment,
         )
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        from cauldron.adapters.prometheus import PrometheusMetrics  # noqa: PLC0415 - only a server counts
+
+        return PrometheusMetrics()
+
+    @cached_property
+    def limiter(self) -> "Limiter":
+        from cauldron.adapters.rate_limits import MemoryLimiter  # noqa: PLC0415 - only a server limits
+
+        return MemoryLimiter()
+
+    @cached_property
+    def replays(self) -> replaying.Replays:
+        return replaying.Replays(self.store, clock=clock, new_id=new_id)
 
     @cached_property
     def feeds(self) -> Feeds:
@@ -258,6 +254,10 @@ class Studio:
         return True
 
     @cached_property
+    def workshop(self) -> Workshop:
+        return Workshop(self)
+
+    @cached_property
     def reviewing(self) -> Reviewing:
         return Reviewing(cooking=self.cooking, recipes=self.recipes, blobs=self.blobs, new_id=new_id)
 
@@ -310,83 +310,29 @@ class Studio:
             clock=clock,
             window=self.settings.window,
         )
-        sweeper = Sweeper(self.store, queues, clock)
-        return Engine(worker if work else None, owner, self.casting, sweeper)
+        beside = self.workshop.loops(work=work)
+        return Engine(
+            worker=worker if work else None,
+            owner=owner,
+            casting=self.casting,
+            sweeper=Sweeper(self.store, [*queues, *self.workshop.queues], clock),
+            beside=beside,
+        )
 
     @asynccontextmanager
     async def running(self, *, slots: int | None = None, work: bool = True) -> AsyncIterator[Engine]:
-        """An engine at work while the block runs; it drains at the end."""
-        gc.set_threshold(50_000, 20, 20)  # folding makes many objects and no cycles: a seventh of its time
-        engine = self.engine(slots=slots, work=work)
-        loops = [
-            asyncio.create_task(loop)
-            for loop in (engine.owner.run(), engine.casting.run(), engine.sweeper.run())
-        ]
-        worker = asyncio.create_task(engine.worker.run()) if engine.worker else None
-        try:
+        """An engine at work while the block runs; it drains at the end.
+
+        Raises:
+            Unavailable: one of its loops died.
+        """
+        async with self.engine(slots=slots, work=work).at_work() as engine:
             yield engine
-        finally:
-            if engine.worker is not None and worker is not None:
-                engine.worker.drain()
-                await asyncio.gather(worker, return_exceptions=True)
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
 
     def free_bytes(self) -> int:
         """Room left where blobs are kept; in S3 as good as endless."""
         path = self.settings.blobs_path
-        return ENDLESS_BYTES if path is None else shutil.disk_usage(_existing(path)).free
-
-
-def store_at(
-    url: str, *, default: Path | None = None, synchronous: str = "FULL", name: str = "database_url"
-) -> "SqliteStore | MongoStore":
-    """The store that a URL names, not yet open; ``name`` is the setting it came from.
-
-    Raises:
-        InvalidMany: the URL is malformed; it is not repeated.
-    """
-    path = file_of(url, STORES, name=name, default=default)
-    if path is not None:
-        return SqliteStore(path, synchronous=synchronous)
-    # Loaded when asked for: a driver is a third of a command's start.
-    from cauldron.adapters.mongo import MongoStore  # noqa: PLC0415
-
-    with naming(name):
-        return MongoStore(url)
-
-
-def blobs_at(url: str, settings: Settings, *, name: str = "blobs_url") -> "FsBlobs | S3Blobs":
-    """The blob store that a URL names; copies of remote blobs go where the settings say.
-
-    Raises:
-        InvalidMany: the URL is malformed, or credentials are missing.
-    """
-    path = file_of(url, BLOBS, name=name, default=settings.home / "blobs")
-    if path is not None:
-        return FsBlobs(path)
-    from cauldron.adapters.s3 import S3Blobs  # noqa: PLC0415 - only where it is used
-
-    with naming(name):
-        return S3Blobs(url, BlobFiles(settings.cache_path), cache_bytes=settings.blob_cache_bytes)
-
-
-@contextmanager
-def naming(setting: str) -> Iterator[None]:
-    """Failures of what a setting names are told with its name."""
-    try:
-        yield
-    except InvalidMany:
-        raise
-    except Invalid as bad:
-        raise setting_error(setting, bad.code, bad.message) from bad
-    except Unavailable as away:
-        raise type(away)(f"settings: {setting}: {away.message}", setting=setting) from away
-
-
-def _existing(path: Path) -> Path:
-    return path if path.exists() else _existing(path.absolute().parent)
+        return ENDLESS_BYTES if path is None else shutil.disk_usage(existing(path)).free
 
 
 @asynccontextmanager

@@ -47,6 +47,30 @@ class Settings(BaseSettings):
         default="FULL", pattern="^(FULL|NORMAL)$", description="SQLite durability: FULL or NORMAL."
     )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
+    host: str = Field(default="127.0.0.1", description="Address that `cauldron serve` listens on.")
+    port: int = Field(default=8420, ge=0, le=65_535, description="Port of `cauldron serve`; 0: any free one.")
+    drain_s: float = Field(
+        default=20.0, ge=0, le=3600, description="How long a server that was told to stop waits for its jobs."
+    )
+    cors_origins: list[str] = Field(
+        default=[],
+        description='Other sites that may use the API with a key, as JSON: `["https://app.example"]`.',
+    )
+    rate_limit_reads: int = Field(
+        default=6000, ge=0, description="Reading requests a minute per session or key; 0: no limit."
+    )
+    rate_limit_writes: int = Field(
+        default=1200, ge=0, description="Changing requests a minute per session or key; 0: no limit."
+    )
+    rate_limit_anonymous: int = Field(
+        default=600, ge=0, description="Requests a minute per address without a session or key; 0: no limit."
+    )
+    metrics_open: bool = Field(
+        default=False, description="Whether /metrics answers anybody on this machine without a key."
+    )
+    otlp_endpoint: str = Field(
+        default="", description="OpenTelemetry collector (OTLP over HTTP) that spans go to; empty: none."
+    )
 
     @classmethod
     def settings_customise_sources(

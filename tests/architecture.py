@@ -27,6 +27,9 @@ LAYERS = {
     "platforms": 3,
     "config": 4,
     "log": 4,
+    "engine": 4,
+    "places": 4,
+    "workshop": 4,
     "bootstrap": 4,
     "member": 4,  # one process of the tool pool: a small composition root of its own
     "api": 5,

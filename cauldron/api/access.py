@@ -1,9 +1,9 @@
 """What routes ask for: the studio, the principal, and scopes."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, cast
 
-from fastapi import Depends
+from fastapi import Depends, Header
 from starlette.requests import HTTPConnection
 
 from cauldron.bootstrap import Studio
@@ -24,10 +24,15 @@ def principal_of(connection: HTTPConnection) -> Principal:
     return found
 
 
-def needing(scope: Scope) -> Callable[[HTTPConnection], Principal]:
+async def _the_studio(connection: HTTPConnection) -> Studio:
+    """The same as a dependency: a coroutine, for functions would be sent to threads."""
+    return studio_of(connection)
+
+
+def needing(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
     """A dependency: the principal, who must have ``scope``."""
 
-    def principal(connection: HTTPConnection) -> Principal:
+    async def principal(connection: HTTPConnection) -> Principal:
         found = principal_of(connection)
         found.need(scope)
         return found
@@ -40,7 +45,29 @@ def caller_of(studio: Studio, who: Principal) -> Caller:
     return Caller(account=who.account, environment=studio.settings.environment)
 
 
-TheStudio = Annotated[Studio, Depends(studio_of)]
+def key_of(connection: HTTPConnection) -> str | None:
+    """The request's ``Idempotency-Key``: the natural key of what it commands."""
+    found = connection.scope["state"].get("idempotency_key")
+    return found if isinstance(found, str) else None
+
+
+async def _key(
+    connection: HTTPConnection,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="Any text of 1 to 255 characters: the same request with the same key is carried out "
+            "once, and answered again with its first answer for a day.",
+            min_length=1,
+            max_length=255,
+        ),
+    ] = None,
+) -> str | None:
+    return key_of(connection)
+
+
+Key = Annotated[str | None, Depends(_key)]
+TheStudio = Annotated[Studio, Depends(_the_studio)]
 Reader = Annotated[Principal, Depends(needing("read"))]
 Editor = Annotated[Principal, Depends(needing("edit"))]
 Caster = Annotated[Principal, Depends(needing("cast"))]

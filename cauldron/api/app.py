@@ -7,14 +7,32 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from cauldron import __version__
-from cauldron.api import authentication, problems
+from cauldron.api import (
+    authentication,
+    bounds,
+    headers,
+    heads,
+    idempotency,
+    problems,
+    rate_limits,
+    request_log,
+)
 from cauldron.api.live import sse
 from cauldron.api.routes import health
 from cauldron.bootstrap import Studio
 
 # A layer is a pure ASGI class made with (the application behind it, the studio).
 Layer = Callable[[ASGIApp, Studio], ASGIApp]
-LAYERS: tuple[Layer, ...] = (problems.Failures, authentication.Authentication)  # outermost first
+LAYERS: tuple[Layer, ...] = (  # outermost first
+    request_log.RequestLog,
+    headers.SecurityHeaders,
+    problems.Failures,
+    bounds.Bounds,
+    authentication.Authentication,
+    rate_limits.RateLimits,
+    idempotency.Idempotency,
+    heads.Heads,
+)
 ROUTERS: tuple[APIRouter, ...] = (health.router,)
 RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES,)  # beside FastAPI's, behind the same layers
 

@@ -1,5 +1,6 @@
 """Every failure as ``application/problem+json`` (RFC 9457) with a stable ``code`` and field paths."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -25,6 +26,8 @@ from cauldron.domain.errors import (
 from cauldron.domain.identity import Forbidden, Throttled, Unauthenticated
 
 log = structlog.get_logger("cauldron.api")
+BROKEN = "something broke here; the log of the server says more"
+MAX_PROBLEMS = 50  # listed of one request
 STATUS: tuple[tuple[type[CauldronError], int], ...] = (  # the first that fits
     (Invalid, 422),
     (NotFound, 404),
@@ -40,10 +43,20 @@ STATUS: tuple[tuple[type[CauldronError], int], ...] = (  # the first that fits
 )
 TITLES = {
     400: "Bad request", 401: "Not signed in", 403: "Not allowed", 404: "Not found",
-    405: "Method not allowed", 409: "Not possible now", 412: "Changed meanwhile", 413: "Too large",
-    415: "Unsupported media type", 422: "Not valid", 428: "Version needed", 429: "Too many requests",
-    500: "Something broke", 503: "Not available", 507: "No room",
+    405: "Method not allowed", 408: "Too slow", 409: "Not possible now", 410: "Gone",
+    412: "Changed meanwhile", 413: "Too large", 414: "Address too long", 415: "Unsupported media type",
+    416: "No such range", 422: "Not valid", 428: "Version needed", 429: "Too many requests",
+    431: "Headers too large", 500: "Something broke", 503: "Not available", 507: "No room",
 }  # fmt: skip
+CODES = {400: "bad_request", 404: "no_such_route", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+class Rejected(HTTPException):
+    """A layer refuses the request; whoever catches it sends ``answer``."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> Response:
@@ -104,7 +117,7 @@ def _answer(error: Exception, *, path: str, begun: bool) -> Response:
     if isinstance(error, CauldronError):
         return problem_of(error)
     log.error("request failed", path=path, begun=begun, error=type(error).__name__, exc_info=error)
-    return problem(500, "internal_error", "something broke here; the log of the server says more")
+    return problem(500, "internal_error", BROKEN)
 
 
 def install(app: FastAPI) -> None:
@@ -117,14 +130,24 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
         listed = [
-            {"path": ".".join(map(str, each["loc"])), "code": each["type"], "message": each["msg"]}
-            for each in error.errors()
+            {"path": _place(each["loc"]), "code": each["type"], "message": each["msg"]}
+            for each in error.errors()[:MAX_PROBLEMS]
         ]
         return problem(422, "invalid_request", "the request is not valid", problems=listed)
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> Response:
-        code = {404: "no_such_route", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-        answer = problem(error.status_code, code, str(error.detail))
+        if isinstance(error, Rejected):
+            return error.answer
+        answer = problem(error.status_code, CODES.get(error.status_code, "http_error"), str(error.detail))
         answer.headers.update(error.headers or {})
         return answer
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> Response:
+        return problem(500, "internal_error", BROKEN)  # Failures, around all of this, logs it
+
+
+def _place(location: Sequence[str | int]) -> str:
+    """``body.amount`` is ``amount``; ``query.limit`` and the like keep their first word."""
+    return ".".join(map(str, location[1:] if location[0] == "body" and len(location) > 1 else location))

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cauldron.bootstrap import TABLES, blobs_at, clock, naming, new_id, store_at
+from cauldron.bootstrap import TABLES, clock, new_id
 from cauldron.cli.output import REFUSED, command, emit, talk
 from cauldron.config import STORES, Settings, file_of, load_settings, setting_error, without_login
 from cauldron.domain.errors import NotFound
 from cauldron.log import set_up_logging
+from cauldron.places import blobs_at, naming, store_at
 from cauldron.ports.storage import Store
 from cauldron.services import migrating_writing, moving
 from cauldron.services.copying import copy_blobs
