@@ -10,6 +10,7 @@ from cauldron import __version__
 from cauldron.api import (
     authentication,
     bounds,
+    forwarded,
     headers,
     heads,
     idempotency,
@@ -18,12 +19,13 @@ from cauldron.api import (
     request_log,
 )
 from cauldron.api.live import sse
-from cauldron.api.routes import health
+from cauldron.api.routes import health, identity, sessions, setup
 from cauldron.bootstrap import Studio
 
 # A layer is a pure ASGI class made with (the application behind it, the studio).
 Layer = Callable[[ASGIApp, Studio], ASGIApp]
 LAYERS: tuple[Layer, ...] = (  # outermost first
+    forwarded.Forwarded,
     request_log.RequestLog,
     headers.SecurityHeaders,
     problems.Failures,
@@ -33,7 +35,12 @@ LAYERS: tuple[Layer, ...] = (  # outermost first
     idempotency.Idempotency,
     heads.Heads,
 )
-ROUTERS: tuple[APIRouter, ...] = (health.router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    setup.router,
+    sessions.router,
+    identity.router,
+)
 RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES,)  # beside FastAPI's, behind the same layers
 
 

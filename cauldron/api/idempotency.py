@@ -16,6 +16,10 @@ from cauldron.services.replaying import MAX_BODY_BYTES, Kept, Ticket
 
 MAX_KEY = 255
 REPEATABLE = frozenset((401, 403, 408, 425, 429))  # and 5xx: nothing was done, so the key stays free
+# Bodies with passwords: not even their hash is kept, since it could be guessed at.
+WITH_PASSWORD = frozenset(
+    f"/api/v1/{path}" for path in ("setup", "session", "me/password", "invitations/accept")
+)
 Pair = tuple[bytes, bytes]
 
 
@@ -121,7 +125,7 @@ class _Answer:
 
 def _key(scope: Scope) -> str | None:
     """The key of a request that changes something; several are as bad as one that is too long."""
-    if scope["type"] != "http" or scope["method"] not in WITH_BODY:
+    if scope["type"] != "http" or scope["method"] not in WITH_BODY or scope["path"] in WITH_PASSWORD:
         return None
     found = Headers(scope=scope).getlist("idempotency-key")
     return "\n".join(found) if found else None

@@ -38,6 +38,12 @@ class CrossSite(Forbidden):
     code = "cross_site_request"
 
 
+class InsecureTransport(Forbidden):
+    """Others on the way could read what the request holds: it needs https."""
+
+    code = "https_needed"
+
+
 class Unauthenticated(Refused):
     """Nobody is named, or what was shown is not valid."""
 

@@ -7,9 +7,13 @@ from cauldron.domain.errors import Refused
 from cauldron.ports.passwords import Passwords
 from cauldron.ports.storage import Store
 from cauldron.ports.system import Clock, NewId
+from cauldron.services.identity_invitations import Invitations
 from cauldron.services.identity_keys import Keys
 from cauldron.services.identity_proofs import Authenticator
 from cauldron.services.identity_records import TABLES, Register
+from cauldron.services.identity_sessions import Sessions
+from cauldron.services.identity_throttle import Throttle
+from cauldron.services.identity_users import Users
 
 __all__ = ["TABLES", "Identity", "is_loopback"]
 
@@ -38,7 +42,11 @@ class Identity:
     account: str  # that local commands act for; the first owner works on it
     environment: str = "live"
     register: Register = field(init=False)
+    throttle: Throttle = field(init=False)
+    sessions: Sessions = field(init=False)
+    users: Users = field(init=False)
     keys: Keys = field(init=False)
+    invitations: Invitations = field(init=False)
     authenticator: Authenticator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,7 +58,11 @@ class Identity:
             account=self.account,
             environment=self.environment,
         )
+        self.throttle = Throttle(self.clock)
+        self.sessions = Sessions(self.register, self.throttle)
+        self.users = Users(self.register, self.sessions)
         self.keys = Keys(self.register)
+        self.invitations = Invitations(self.register, self.throttle, self.users)
         self.authenticator = Authenticator(self.register)
 
     async def check_exposure(self, host: str) -> None:

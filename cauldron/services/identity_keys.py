@@ -77,9 +77,7 @@ class Keys:
     async def _for(self, who: Principal, user_id: str | None) -> Doc:
         """The user that a key is for: oneself, or a service."""
         if user_id in (None, who.user):
-            if who.via == "local":
-                raise Refused("set up the owner first: `cauldron user add NAME --owner`")
-            return await self.register.user(who.user)
+            return await self.register.acting(who)
         who.need("admin")
         user = await self.register.user(user_id or "")
         if user["role"] != "service":

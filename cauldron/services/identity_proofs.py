@@ -83,7 +83,7 @@ class Authenticator:
         record = await self._record(token)
         user = None if record is None else await self.register.get(USERS, record["userId"])
         until_ms = 0 if record is None else _ends_ms(record, token)
-        if record is None or user is None or user["disabled"] or now >= until_ms:
+        if record is None or user is None or now >= until_ms or not _holds(record, user):
             return None
         await self._touch(record, token, now)
         who = _principal(record, user, token)
@@ -123,6 +123,11 @@ def _ends_ms(record: Doc, token: Token) -> int:
     """The instant from which a credential is worth nothing."""
     ends = from_iso(record["expiresAt"]) if record["expiresAt"] else 1 << 62
     return min(ends, from_iso(record["lastUsedAt"]) + IDLE_MS) if token.kind == SESSION else ends
+
+
+def _holds(record: Doc, user: Doc) -> bool:
+    """Whether what a user was given still stands: sessions end with the password they were opened by."""
+    return not user["disabled"] and record.get("epoch", user["epoch"]) == user["epoch"]
 
 
 def _principal(record: Doc, user: Doc, token: Token) -> Principal:

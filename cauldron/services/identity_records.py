@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cauldron.domain.credentials import SECRET_BYTES, Kind, Token
-from cauldron.domain.errors import NotFound
+from cauldron.domain.errors import NotFound, Refused
+from cauldron.domain.identity import Principal
 from cauldron.domain.times import iso
 from cauldron.ports.passwords import Passwords
 from cauldron.ports.storage import Delete, Doc, Index, Op, Put, Store, Table
@@ -85,6 +86,13 @@ class Register:
             raise NotFound("there is no such user", id=user_id)
         return doc
 
+    async def acting(self, who: Principal) -> Doc:
+        """The record of who acts. Raises Refused: nobody has been set up yet."""
+        doc = await self.get(USERS, who.user)
+        if doc is None:
+            raise Refused("set up the owner first: `cauldron user add NAME --owner`, or POST /api/v1/setup")
+        return doc
+
     async def user_named(self, name: str) -> Doc | None:
         """The user of a normalised name."""
         found = await self.store.find(USERS, {"name": name}, order=("name",), limit=1)
@@ -99,15 +107,15 @@ class Register:
         """The list of owners anew; refused as stale when it is not at ``version``."""
         return Put(OWNERS, {"_id": ACTIVE, "schemaVersion": 2, "users": list(users)}, version)
 
-    async def sessions_of(self, user_id: str, *, but: str = "") -> list[Op]:
-        """What ends every session of a user, one perhaps excepted."""
+    async def sessions_of(self, user_id: str) -> list[Op]:
+        """What removes every session of a user."""
         ops: list[Op] = []
         after: list[Any] | None = None
         while True:
             page = await self.store.find(
                 SESSIONS, {"userId": user_id}, order=("_id",), limit=PAGE, after=after
             )
-            ops += [Delete(SESSIONS, doc["_id"]) for doc in page if doc["_id"] != but]
+            ops += [Delete(SESSIONS, doc["_id"]) for doc in page]
             if len(page) < PAGE:
                 return ops
             after = [page[-1]["_id"]]
