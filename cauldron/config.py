@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     synchronous: str = Field(
         default="FULL", pattern="^(FULL|NORMAL)$", description="SQLite durability: FULL or NORMAL."
     )
+    trusted_proxies: list[str] = Field(
+        default=[],
+        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto count, as JSON: "
+        '["10.0.0.7", "172.16.0.0/12"]. None by default.',
+    )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
     host: str = Field(default="127.0.0.1", description="Address that `cauldron serve` listens on.")
     port: int = Field(default=8420, ge=0, le=65_535, description="Port of `cauldron serve`; 0: any free one.")
