@@ -16,7 +16,7 @@ from prometheus_client import (
 from cauldron.domain.metrics import METRICS, Metric
 from cauldron.ports.measuring import Read
 
-cast(Callable[[], None], disable_created_metrics)()  # instants of creation: a series per series that nobody reads
+cast(Callable[[], None], disable_created_metrics)()  # a series per series that nobody reads
 KEPT_CHILDREN = 4096  # label sets looked up without asking the registry
 
 

@@ -42,7 +42,7 @@ def needing(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
 
 def caller_of(studio: Studio, who: Principal) -> Caller:
     """The same as services know it."""
-    return Caller(account=who.account, environment=studio.settings.environment)
+    return Caller(account=who.account, user=who.user, environment=studio.settings.environment)
 
 
 def key_of(connection: HTTPConnection) -> str | None:

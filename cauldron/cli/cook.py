@@ -12,7 +12,6 @@ from cauldron.bootstrap import Studio
 from cauldron.cli.output import command, emit, talk
 from cauldron.cli.progress import COLOURS, follow_cook, line, settled
 from cauldron.cli.session import find_collection, run
-from cauldron.domain.codec import rows_of
 from cauldron.domain.errors import Refused
 from cauldron.domain.times import iso
 from cauldron.services.cooking import Wanted
@@ -185,8 +184,8 @@ def events(
     """What happened, a row per event, oldest first."""
 
     async def work(app: Studio) -> None:
-        commits = await app.cooking.commits(await app.find_cook(cook))
-        rows = [row | {"ts": iso(row["ts"])} for commit in commits for row in rows_of(commit)][-limit:]
+        found = await app.cooking.latest_events(await app.find_cook(cook), limit=limit)
+        rows = [row | {"ts": iso(row["ts"])} for row in found]
         if as_json:
             emit({"events": rows}, as_json=True)
             return

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from cauldron.domain.events import Event, flatten
+from cauldron.domain.events import Event, flatten, rows_in
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -99,10 +99,17 @@ def events_of(commit: Mapping[str, Any], *, key: str | None = None) -> list[Even
     return [Event(e["type"], e["data"]) for e in commit["events"] if index is None or e["c"] == index]
 
 
-def rows_of(commit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The commit as rows ``{stream, seq, type, payload, actor, ts}``, ranges flattened."""
+def rows_of(commit: Mapping[str, Any], *, skip: int = 0) -> Iterator[dict[str, Any]]:
+    """The commit as rows ``{stream, seq, type, payload, actor, ts}``, ranges flattened.
+
+    The first ``skip`` rows are passed over, at little cost however many they are.
+    """
     for event in events_of(commit):
-        for row in flatten(event):
+        rows = rows_in(event)
+        if skip >= rows:
+            skip -= rows
+            continue
+        for row in flatten(event, skip=skip):
             yield {
                 "stream": commit["stream"],
                 "seq": commit["seq"],
@@ -111,3 +118,4 @@ def rows_of(commit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "actor": commit["actor"],
                 "ts": commit["ts"],
             }
+        skip = 0

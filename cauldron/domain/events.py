@@ -6,6 +6,7 @@ is never renamed and never loses a field; new fields are optional.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 
@@ -219,18 +220,33 @@ DECISION_EVENTS: Mapping[str, str] = {
 }
 
 
-def flatten(event: Event) -> Iterator[Event]:
-    """The rows that readers see: ranges become one event per piece."""
+def rows_in(event: Event) -> int:
+    """How many rows readers see of an event."""
+    if event.type == "PiecesQueued":
+        return int(event.data["to"] - event.data["from"] + 1)
+    if event.type == "PiecesReviewed":
+        return 2 * sum(high - low + 1 for low, high in event.data["pieces"])
+    return 1
+
+
+def flatten(event: Event, *, skip: int = 0) -> Iterator[Event]:
+    """The rows that readers see, without the first ``skip``: ranges become one event per piece."""
     if event.type == "PiecesQueued":
         data = event.data
-        for offset, number in enumerate(range(data["from"], data["to"] + 1)):
+        for offset in range(skip, rows_in(event)):
             slot = data["slots"][offset] if "slots" in data else data["slotFrom"] + offset
-            yield Event("PieceQueued", {"piece": number, "slot": slot, "planHash": data["planHash"]})
+            body = {"piece": data["from"] + offset, "slot": slot, "planHash": data["planHash"]}
+            yield Event("PieceQueued", body)
     elif event.type == "PiecesReviewed":
-        for low, high in event.data["pieces"]:
-            for number in range(low, high + 1):
-                body = {"piece": number, **{k: v for k, v in event.data.items() if k != "pieces"}}
-                yield Event("PieceReviewed", body)
-                yield Event(DECISION_EVENTS[event.data["decision"]], body)
-    else:
+        yield from islice(_reviews(event), skip, None)
+    elif not skip:
         yield event
+
+
+def _reviews(event: Event) -> Iterator[Event]:
+    more = {key: value for key, value in event.data.items() if key != "pieces"}
+    for low, high in event.data["pieces"]:
+        for number in range(low, high + 1):
+            body = {"piece": number, **more}
+            yield Event("PieceReviewed", body)
+            yield Event(DECISION_EVENTS[event.data["decision"]], body)

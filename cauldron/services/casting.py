@@ -45,6 +45,12 @@ class Caller:
     environment: str = "live"
     visibility: str = "private"
     platform: str = "none"
+    user: str = ""  # who of the account; empty: the account itself
+
+    @property
+    def actor(self) -> str:
+        """Whom events name."""
+        return self.user or self.account
 
 
 @dataclass(slots=True)
@@ -95,7 +101,7 @@ class Casting:
             environment=caller.environment,
             notification_platform=caller.platform,
         )
-        outcome = await self.casts.handle(stream_of(cast_id), command, actor=caller.account)
+        outcome = await self.casts.handle(stream_of(cast_id), command, actor=caller.actor)
         events = outcome.events[0]
         data = events[0].data if isinstance(events, list) else {}
         await self._enqueue(data)

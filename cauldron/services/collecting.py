@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cauldron.domain.collection import Collection, parse_collection
@@ -102,12 +102,17 @@ class Collecting:
         await self.store.commit([Put("plans", record, None)])
         return StoredPlan(plan=plan, blob=blob)
 
-    async def snapshot(self, collection: Collection) -> Snapshot:
+    def book(self, caller: Caller) -> Spellbook:
+        """The spells of the caller's account."""
+        return replace(self.spells, owner=caller.account, actor=caller.actor, environment=caller.environment)
+
+    async def snapshot(self, collection: Collection, *, caller: Caller | None = None) -> Snapshot:
         """The execution snapshot of the collection's generator: exact versions, checked.
 
         Raises:
             NotFound: the tool or spell does not exist. InvalidMany: its graph is broken.
         """
+        book = self.book(caller) if caller is not None else self.spells
         generator = collection.generator
         if generator.kind == "tool":
             tool = self.tools.resolve(str(generator.ref), generator.version or "*")
@@ -115,4 +120,4 @@ class Collecting:
         if isinstance(generator.ref, Mapping):
             return take_snapshot(check_document(generator.ref, self.tools, source="generator.spell"))
         version = int(generator.version) if generator.version else None
-        return await self.spells.snapshot(str(generator.ref), version=version)
+        return await book.snapshot(str(generator.ref), version=version)

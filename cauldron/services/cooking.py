@@ -1,12 +1,15 @@
 """People's commands on cooks: start, pause, resume, stop, refill; and what a cook is doing."""
 
 import contextlib
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from cauldron.domain import reservation
 from cauldron.domain.binding import resolve_inputs
+from cauldron.domain.codec import events_of, rows_of, unpack, upcast
 from cauldron.domain.collection import Collection, parse_collection
 from cauldron.domain.commands import (
     ActivateCook,
@@ -19,14 +22,14 @@ from cauldron.domain.commands import (
 )
 from cauldron.domain.cook_state import ENDED, RESTING, Cook, State
 from cauldron.domain.errors import NotFound, Refused, StaleVersion
+from cauldron.domain.events import rows_in
 from cauldron.domain.reservation import Rows
 from cauldron.domain.snapshot import Snapshot, check_exposed
 from cauldron.domain.spell import slug_of
 from cauldron.domain.status import status_document
 from cauldron.persistence.jobs import JobStore
-from cauldron.persistence.streams import Commit
 from cauldron.ports.blobs import BlobStore
-from cauldron.ports.storage import Doc, Store
+from cauldron.ports.storage import Compare, Doc, Store
 from cauldron.ports.system import NewId
 from cauldron.services.casting import Caller
 from cauldron.services.collecting import Collecting, StoredPlan
@@ -35,6 +38,8 @@ from cauldron.services.projecting import Projector, stream_of
 from cauldron.services.recipes import recipe_bytes
 
 ROWS: Decider[Rows] = Decider(Rows, reservation.decide, reservation.evolve)
+EventPage = tuple[list[dict[str, Any]], tuple[int, int] | None]  # rows, and the place of the next page
+MAX_SEQ = 1 << 62
 CHECKED_PIECES = 50  # selections whose inputs are checked before anything is queued
 
 
@@ -79,16 +84,18 @@ class Cooking:
             not fit the generator.
         """
         record = await self.collecting.get(wanted.collection_id)
+        if record["owner"] != caller.account:
+            raise NotFound(f"there is no collection {wanted.collection_id!r:.80}")
         definition = dict(record["definition"])
         if wanted.generator is not None:
             definition["generator"] = dict(wanted.generator)
         collection = parse_collection(definition)
         seed = wanted.seed if wanted.seed is not None else collection.seed
-        snapshot = await self.collecting.snapshot(collection)
+        snapshot = await self.collecting.snapshot(collection, caller=caller)
         stored = await self.collecting.plan(collection, seed=seed)
         check_pieces(collection, stored, snapshot)
         config = await self.blobs.put(recipe_bytes(snapshot, collection))
-        reserved = await self._reserve(wanted, stored, supply=collection.supply, actor=caller.account)
+        reserved = await self._reserve(wanted, stored, supply=collection.supply, caller=caller)
         command = StartCook(
             key=f"start:{reserved['cookId']}",
             cook_id=reserved["cookId"],
@@ -108,8 +115,8 @@ class Cooking:
             environment=caller.environment,
             notification_platform=caller.platform,
         )
-        fresh = await self._begin(command, actor=caller.account)
-        other = await self.give_way(command.cook_id, actor=caller.account)
+        fresh = await self._begin(command, actor=caller.actor)
+        other = await self.give_way(command.cook_id, actor=caller.actor)
         return Started(cook_id=other or command.cook_id, fresh=fresh and not other)
 
     async def _begin(self, command: StartCook, *, actor: str) -> bool:
@@ -122,7 +129,7 @@ class Cooking:
         return not outcome.replayed
 
     async def _reserve(
-        self, wanted: Wanted, stored: StoredPlan, *, supply: int, actor: str
+        self, wanted: Wanted, stored: StoredPlan, *, supply: int, caller: Caller
     ) -> Mapping[str, Any]:
         """The RowsReserved of this start, or of the cook that is active or has made everything."""
         stream, plan_hash = f"collection:{wanted.collection_id}", stored.plan.plan_hash
@@ -135,14 +142,14 @@ class Cooking:
                 return newest(rows, plan_hash)  # asked again after the end: all of it is there
             cook_id = self.new_id()
             command = ReserveRows(
-                key=f"reserve:{actor}:{wanted.key or cook_id}",  # a caller's key meets its own only
+                key=f"reserve:{caller.account}:{wanted.key or cook_id}",  # a caller's key meets its own only
                 cook_id=cook_id,
                 amount=wanted.amount,
                 supply=supply,
                 plan_hash=plan_hash,
                 ended=ended,
             )
-            outcome = await self.rows.handle(stream, command, actor=actor)
+            outcome = await self.rows.handle(stream, command, actor=caller.actor)
             events = outcome.events[0]
             if isinstance(events, list) and events:
                 data: Mapping[str, Any] = events[0].data
@@ -167,32 +174,36 @@ class Cooking:
         with contextlib.suppress(StaleVersion):
             await self.projector.catch_up(cook_id)
 
+    def _key(self, verb: str, cook_id: str, key: str | None) -> str:
+        """A command's natural key; a caller's own key meets the same command on the same cook only."""
+        return f"{verb}:{cook_id}:{key}" if key else f"{verb}:{self.new_id()}"
+
     async def _obey(self, cook_id: str) -> None:
         """Close or open the gate of the cook's queue, as its stream says now."""
         folded = await self.cooks.load(stream_of(cook_id))
         turn = self.jobs.hold if folded.state.state in RESTING else self.jobs.unhold
         await turn(cook_id, at=folded.seq, now=self.collecting.clock())
 
-    async def pause(self, cook_id: str, *, actor: str, reason: str = "") -> None:
+    async def pause(self, cook_id: str, *, actor: str, reason: str = "", key: str | None = None) -> None:
         """No further piece starts once this returns; pieces in flight finish."""
-        command = PauseCook(key=f"pause:{self.new_id()}", reason="asked", detail=reason)
+        command = PauseCook(key=self._key("pause", cook_id, key), reason="asked", detail=reason)
         await self.command(cook_id, command, actor=actor)
         await self._obey(cook_id)
 
-    async def stop(self, cook_id: str, *, actor: str, reason: str = "") -> None:
+    async def stop(self, cook_id: str, *, actor: str, reason: str = "", key: str | None = None) -> None:
         """End the cook; pieces in flight finish, the others stay unmade."""
-        command = StopCook(key=f"stop:{self.new_id()}", reason=reason)
+        command = StopCook(key=self._key("stop", cook_id, key), reason=reason)
         await self.command(cook_id, command, actor=actor)
         await self._obey(cook_id)
 
-    async def resume(self, cook_id: str, *, actor: str, reason: str = "") -> None:
+    async def resume(self, cook_id: str, *, actor: str, reason: str = "", key: str | None = None) -> None:
         """Go on from a pause or from an end that left pieces to make.
 
         Raises:
             Refused: nothing is left, or another cook of the collection is active.
         """
         await self.activate(cook_id, actor=actor)
-        command = ResumeCook(key=f"resume:{self.new_id()}", reason=reason)
+        command = ResumeCook(key=self._key("resume", cook_id, key), reason=reason)
         await self.command(cook_id, command, actor=actor)
         await self._obey(cook_id)
         if other := await self.give_way(cook_id, actor=actor):
@@ -288,12 +299,47 @@ class Cooking:
             "cook_status", {"owner": owner}, order=("owner", "-startedAt"), limit=limit
         )
 
-    async def commits(self, cook_id: str) -> list[Commit]:
-        """Every commit of a cook, in order. Raises NotFound."""
-        commits = await self.cooks.streams.tail(stream_of(cook_id), after=0)
-        if not commits:
+    async def newest_of(self, collection_id: str, *, owner: str) -> str | None:
+        """The id of the cook of a collection that was started last."""
+        where = {"collectionId": collection_id, "owner": owner}
+        order = ("collectionId", "owner", "-startedAt")
+        found = await self.store.find("cook_status", where, order=order, limit=1)
+        return found[0]["_id"] if found else None
+
+    async def events(self, cook_id: str, *, limit: int, after: tuple[int, int] = (0, 0)) -> EventPage:
+        """Rows of the log, ranges flattened, oldest first, after the place ``(seq, rows of it seen)``."""
+        seq, seen = after
+        rows: list[dict[str, Any]] = []
+        start = seq - 1 if seen else seq
+        async for page in self.cooks.streams.read(stream_of(cook_id), after=start):
+            for commit in page:
+                skip = seen if commit["seq"] == seq else 0
+                for row in islice(rows_of(commit, skip=skip), limit + 1 - len(rows)):
+                    if len(rows) == limit:
+                        return rows, (seq, seen)
+                    seen = seen + 1 if commit["seq"] == seq else 1
+                    seq = commit["seq"]
+                    rows.append(row)
+        return rows, None
+
+    async def latest_events(self, cook_id: str, *, limit: int) -> list[dict[str, Any]]:
+        """The newest ``limit`` rows of the log, oldest first. Raises NotFound."""
+        rows: deque[dict[str, Any]] = deque()
+        below = MAX_SEQ
+        while len(rows) < limit:
+            where = {"stream": stream_of(cook_id), "seq": Compare("<", below)}
+            page = await self.store.find(self.cooks.streams.table, where, order=("-seq",), limit=50)
+            for commit in page:
+                whole = upcast(unpack(commit))
+                total = sum(map(rows_in, events_of(whole)))
+                skip = max(0, total - (limit - len(rows)))
+                rows.extendleft(reversed(list(rows_of(whole, skip=skip))))
+            if len(page) < 50:
+                break
+            below = page[-1]["seq"]
+        if not rows:
             raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
-        return commits
+        return list(rows)
 
 
 def newest(rows: Rows, plan_hash: str) -> Mapping[str, Any]:
