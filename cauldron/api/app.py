@@ -19,7 +19,7 @@ from cauldron.api import (
     request_log,
 )
 from cauldron.api.live import sse
-from cauldron.api.routes import health, identity, sessions, setup
+from cauldron.api.routes import health, identity, pieces, sessions, setup
 from cauldron.bootstrap import Studio
 
 # A layer is a pure ASGI class made with (the application behind it, the studio).
@@ -40,6 +40,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     setup.router,
     sessions.router,
     identity.router,
+    pieces.router,
 )
 RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES,)  # beside FastAPI's, behind the same layers
 

@@ -150,6 +150,19 @@ class Plan:
         found = ((label, texts.trait(row[place])) for label, place, texts in self._shown)
         return {label: trait for label, trait in found if trait is not None}
 
+    def slots_with(self, label: str, value: str) -> npt.NDArray[np.bool_]:
+        """Which slots show ``value`` as trait ``label``: one truth per slot, no loop over them."""
+        found = np.zeros(self.supply, dtype=np.bool_)
+        for shown, place, texts in self._shown:
+            if shown == label:
+                column = self.rows[:, place]
+                same = [o for o in np.unique(column).tolist() if str(texts.trait(o)) == value and o >= 0]
+                found |= np.isin(column, same)
+        for slot in self.ones:
+            traits = self.selection(slot).traits
+            found[slot] = label in traits and str(traits[label]) == value
+        return found
+
     def selections(self, slots: Sequence[int] | None = None) -> Iterator[Selection]:
         """The selections of ``slots``, or of all."""
         return (self.selection(slot) for slot in (range(self.supply) if slots is None else slots))

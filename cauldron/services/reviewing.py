@@ -9,7 +9,7 @@ from typing import Any
 from cauldron.domain import cook as cooks
 from cauldron.domain.commands import RefillSlots, ReviewPieces
 from cauldron.domain.cook_state import FAILED, REJECTED, Cook
-from cauldron.domain.errors import Refused, StaleVersion
+from cauldron.domain.errors import CauldronError, Invalid, Refused, StaleVersion
 from cauldron.domain.events import Event
 from cauldron.domain.hashing import content_hash
 from cauldron.domain.rerolling import reroll
@@ -19,7 +19,17 @@ from cauldron.services.cooking import Cooking
 from cauldron.services.projecting import stream_of
 from cauldron.services.recipes import Recipes
 
+MOST_DECISIONS = 50  # taken in one commit, one by one
 TRIES = 5  # at revising a plan that others revise, too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A decision on one piece, by its number."""
+
+    piece: int
+    decision: str
+    reason: str = ""
 
 
 @dataclass(slots=True)
@@ -53,6 +63,33 @@ class Reviewing:
         outcome = await self.cooking.command(cook_id, command, actor=actor)
         events = outcome.events[0]
         return _changed(events) if isinstance(events, list) else 0
+
+    async def decide(
+        self, cook_id: str, decisions: Sequence[Decision], *, actor: str, key: str | None = None
+    ) -> list[int | CauldronError]:
+        """Take several decisions in one commit, each on its own: one that is refused stops no other.
+
+        Returns:
+            Per decision how many pieces changed (0: it was so already), or why it was refused.
+
+        Raises:
+            Invalid: more than :data:`MOST_DECISIONS`.
+        """
+        if len(decisions) > MOST_DECISIONS:
+            raise Invalid(f"at most {MOST_DECISIONS} decisions at a time, not {len(decisions)}")
+        batch = key or self.new_id()
+        commands = [
+            ReviewPieces(
+                key=f"review:{cook_id}:{batch}:{index}",
+                decision=each.decision,
+                pieces=[each.piece],
+                reason=each.reason,
+            )
+            for index, each in enumerate(decisions)
+        ]
+        outcome = await self.cooking.cooks.handle_many(stream_of(cook_id), commands, actor=actor)
+        await self.cooking.project(cook_id)
+        return [each if isinstance(each, CauldronError) else _changed(each) for each in outcome.events]
 
     async def refill(
         self, cook_id: str, *, pieces: Sequence[int] | None, actor: str, same: bool = False

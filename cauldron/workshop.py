@@ -1,0 +1,65 @@
+"""Services that the HTTP API and the command line share, wired over the studio's own parts."""
+
+from functools import cached_property
+from typing import Protocol
+
+from cauldron.config import Settings
+from cauldron.domain.cook_state import Cook
+from cauldron.engine import Loop
+from cauldron.persistence.jobs import JobStore
+from cauldron.persistence.leases import Leases
+from cauldron.ports.blobs import BlobStore
+from cauldron.ports.storage import Store
+from cauldron.services.casting import Casting
+from cauldron.services.cooking import Cooking
+from cauldron.services.dispatch import Dispatcher
+from cauldron.services.piece_listing import PieceListing
+from cauldron.services.recipes import Recipes
+from cauldron.services.review_queue import ReviewQueue
+
+
+class Parts(Protocol):
+    """What a studio lends."""
+
+    settings: Settings
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def blobs(self) -> BlobStore: ...
+    @property
+    def recipes(self) -> Recipes: ...
+    @property
+    def cooks(self) -> Dispatcher[Cook]: ...
+    @property
+    def cooking(self) -> Cooking: ...
+    @property
+    def casting(self) -> Casting: ...
+    @property
+    def leases(self) -> Leases: ...
+    def clock(self) -> int: ...
+    def new_id(self) -> str: ...
+
+
+class Workshop:
+    """The services, each made when it is first asked for."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    @cached_property
+    def pieces(self) -> PieceListing:
+        return PieceListing(self._parts.store, self._parts.cooks, self._parts.recipes)
+
+    @cached_property
+    def review_queue(self) -> ReviewQueue:
+        return ReviewQueue(self._parts.store, self._parts.clock)
+
+    @cached_property
+    def queues(self) -> list[JobStore]:
+        """Queues that the sweeper looks after, too."""
+        return []
+
+    def loops(self, *, work: bool) -> list[tuple[str, Loop]]:
+        """What runs beside the engine; without ``work`` nothing that does jobs."""
+        return []
