@@ -18,7 +18,7 @@ from cauldron.api import (
     rate_limits,
     request_log,
 )
-from cauldron.api.live import sse
+from cauldron.api.live import sse, websocket
 from cauldron.api.routes import health, identity, pieces, sessions, setup
 from cauldron.bootstrap import Studio
 
@@ -42,7 +42,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     identity.router,
     pieces.router,
 )
-RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES,)  # beside FastAPI's, behind the same layers
+RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES, *websocket.ROUTES)  # beside FastAPI's own
 
 
 class Api(FastAPI):

@@ -62,10 +62,10 @@ class Resuming:
         where = {"stream": heading.topic, "seq": [Compare(">=", place.seq), Compare("<=", newest)]}
         found = await streams.store.find(streams.table, where, order=("seq",), limit=cursor.page)
         commits = [codec.upcast(codec.unpack(commit)) for commit in found]
-        if not _continues(place, commits):
-            return await self._restart(cursor, "reset")
         entries = [entry for commit in commits for entry in entries_of(heading, commit)]
         known = sum(entry.place.seq == place.seq for entry in entries)
+        if not _continues(place, commits) or place.part > known:
+            return await self._restart(cursor, "reset")
         fresh = entries[place.part or known :]
         cursor.replayed += len(fresh)
         cursor.page = 8 if len(entries) > MANY else min(MAX_PAGE, 2 * cursor.page)

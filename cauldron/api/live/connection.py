@@ -7,13 +7,15 @@ not. ``cauldron serve`` runs uvicorn with :class:`AbortableHttp`.
 import os
 import socket
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 ABORT = "cauldron.abort"
 UNREAD_BYTES = 64 * 1024  # of a stream that the kernel keeps for a client; the default is megabytes
+MAX_MESSAGE_BYTES = 64 * 1024  # of a WebSocket
 
 
 class AbortableHttp(HttpToolsProtocol):
@@ -24,6 +26,26 @@ class AbortableHttp(HttpToolsProtocol):
         super().on_message_begin()
         transport = self.transport
         self.scope.setdefault("extensions", {})[ABORT] = {"abort": transport.abort, "transport": transport}
+
+
+class AbortableWebSocket(WebSocketsSansIOProtocol):
+    """The same for WebSockets."""
+
+    def handle_connect(self, event: Any) -> None:
+        """Offer the way out; the application starts with the next turn of the loop."""
+        super().handle_connect(event)
+        scope = getattr(self, "scope", None)
+        if scope is not None:
+            scope["extensions"][ABORT] = {"abort": self.transport.abort, "transport": self.transport}
+
+
+# What uvicorn's Config is to be given: compression of messages would cost each connection 300 kB.
+PROTOCOLS: dict[str, Any] = {
+    "http": AbortableHttp,
+    "ws": AbortableWebSocket,
+    "ws_max_size": MAX_MESSAGE_BYTES,
+    "ws_per_message_deflate": False,
+}
 
 
 def abort_of(scope: Scope) -> Callable[[], None] | None:

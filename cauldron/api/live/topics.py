@@ -3,13 +3,16 @@
 import re
 from collections.abc import Sequence
 
+from cauldron.api.access import caller_of
 from cauldron.bootstrap import Studio
-from cauldron.domain.errors import Invalid, NotFound
+from cauldron.domain.errors import Invalid
 from cauldron.domain.identity import Principal
+from cauldron.services.owned import owned
 
 MAX_TOPICS = 20
 MAX_ID = 100
 SEPARATOR = "~"  # between the ids of several topics, in the order of the topics
+TABLES = {"cook": "cook_status", "cast": "casts"}
 _TOPIC = re.compile(r"(cook|cast):([A-Za-z0-9][A-Za-z0-9._-]{0,99})")
 
 
@@ -36,12 +39,11 @@ def named(name: str, who: Principal) -> str:
 
 async def check_owned(studio: Studio, topics: Sequence[str], who: Principal) -> None:
     """Raises NotFound: a topic is not there, or not this account's; which of the two is not told."""
-    for kind, table in (("cook", "cook_status"), ("cast", "casts")):
-        ids = [name.partition(":")[2] for name in topics if name.startswith(f"{kind}:")]
-        found = await studio.store.get(table, ids) if ids else []
-        for name, doc in zip(ids, found, strict=True):
-            if doc is None or doc.get("owner") != who.account:
-                raise NotFound(f"there is no {kind} {name}", **{kind: name})
+    caller = caller_of(studio, who)
+    for name in topics:
+        kind, _, record_id = name.partition(":")
+        if kind in TABLES:
+            await owned(studio.store, TABLES[kind], record_id, caller=caller, noun=kind)
 
 
 def last_ids(text: str | None, count: int) -> list[str | None]:
