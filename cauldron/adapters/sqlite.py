@@ -22,7 +22,8 @@ from cauldron.adapters import sqlite_file, sqlite_query
 from cauldron.adapters.sqlite_readers import Readers, read_pages
 from cauldron.adapters.sqlite_sql import TableSql
 from cauldron.adapters.sqlite_terms import decode
-from cauldron.adapters.sqlite_writer import ClaimWork, CommitWork, Group, Request, Work, Writer, settle
+from cauldron.adapters.sqlite_work import ClaimWork, CommitWork, Work
+from cauldron.adapters.sqlite_writer import Group, Request, Writer, settle
 from cauldron.domain.errors import Invalid, Unavailable
 from cauldron.ports.storage import Claim, Doc, Op, Table, Where
 

@@ -33,6 +33,7 @@ from cauldron.adapters.sqlite_terms import (
 from cauldron.domain.errors import Invalid
 from cauldron.ports.storage import Doc, Expunge, Index, Insert, Op, Patch, Put, Redact, Table, Where
 
+ALIKE = 32  # operations of the same shape that one statement does
 MAX_SHAPES = 1024  # statements remembered per table
 MOST_PLAIN = 1_000  # characters of a text that is handed over as it is
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -117,6 +118,13 @@ def _predicate(path: str, values: tuple[Any, ...], hot: Hot) -> str:
     return f"{column(path, hot)} IN ({','.join(literal(value) for value in values)})"
 
 
+class Many(NamedTuple):
+    """A statement that does :data:`ALIKE` operations at once."""
+
+    sql: str
+    varying: int | None  # the only parameter that may differ between them; None: all of them
+
+
 class Prepared(NamedTuple):
     """One operation ready to run: the statement, and what no effect means."""
 
@@ -125,6 +133,7 @@ class Prepared(NamedTuple):
     op: Op
     on_nothing: str | None  # "stale", or None when no effect is fine
     first: tuple[str, Params] | None = None  # cheaper; when it has an effect the statement is not run
+    many: Many | None = None  # for several of the same shape in a row
 
 
 class TableSql:
@@ -141,13 +150,14 @@ class TableSql:
         self.indexes = tuple(IndexSql.of(table.name, index, self.hot) for index in table.indexes)
         self._flat = all("." not in path for path in self.hot_paths)
         self._changes: dict[tuple[Any, ...], tuple[str, list[tuple[str, str]]]] = {}
-        self._patches: dict[tuple[str, str], str] = {}
+        self._patches: dict[tuple[str, str], tuple[str, Many]] = {}
         self._guards: dict[tuple[str, ...], str] = {}
         here = quoted(table.name)
         hot_columns = [column(path, self.hot) for path in self.hot_paths]
         names, marks = "".join(f",{c}" for c in hot_columns), ",?" * len(hot_columns)
         again = "".join(f",{c}=excluded.{c}" for c in hot_columns)
         self._insert = f"INSERT INTO {here}(id,v,doc{names}) VALUES(?,1,?{marks})"
+        self._inserts = Many(self._insert + f",(?,1,?{marks})" * (ALIKE - 1), None)
         self._add = f"{self._insert} ON CONFLICT(id) DO NOTHING"
         self._upsert = f"{self._insert} ON CONFLICT(id) DO UPDATE SET doc=excluded.doc,v=v+1{again}"
         filled = "".join(f",{c}=?" for c in hot_columns)
@@ -180,7 +190,7 @@ class TableSql:
         if self.feed and not isinstance(op, Insert | Redact | Expunge):
             raise Invalid(f"{self.name} is append-only", table=self.name)
         if isinstance(op, Insert):
-            return Prepared(self._insert, self._row(op.doc), op, None)
+            return Prepared(self._insert, self._row(op.doc), op, None, many=self._inserts)
         if isinstance(op, Put):
             return self._put(op)
         if isinstance(op, Patch):
@@ -202,12 +212,15 @@ class TableSql:
     def _patch(self, op: Patch) -> Prepared:
         where, params = self._guard(op.guard)
         change, values = self.change(op.set)
-        sql = self._patches.get((change, where))
-        if sql is None:
-            sql = f"UPDATE {quoted(self.name)} SET {change} WHERE id=?{where}{_reachable(op.set)}"
+        known = self._patches.get((change, where))
+        if known is None:
+            head, tail = f"UPDATE {quoted(self.name)} SET {change} WHERE id", f"{where}{_reachable(op.set)}"
+            several = f"{head} IN (?{',?' * (ALIKE - 1)}){tail} RETURNING id"
+            known = f"{head}=?{tail}", Many(several, len(values))
             if len(self._patches) < MAX_SHAPES:
-                self._patches[change, where] = sql
-        return Prepared(sql, (*values, _id(op.id, self.name), *params), op, "stale")
+                self._patches[change, where] = known
+        sql, many = known
+        return Prepared(sql, (*values, _id(op.id, self.name), *params), op, "stale", many=many)
 
     def _guard(self, guard: Where) -> tuple[str, Params]:
         """:func:`conditions`, remembered for guards of texts alone: nearly all are."""

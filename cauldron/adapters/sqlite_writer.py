@@ -4,137 +4,23 @@ No timer: a group is what arrived while the group before was made durable, so an
 idle store answers after one fsync and a busy one shares it.
 """
 
-# ruff: noqa: S608 - names in SQL are checked against a pattern, values are parameters
-
 import asyncio
 import contextlib
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from cauldron.adapters.sqlite_file import Turnstile, connect, translate
-from cauldron.adapters.sqlite_sql import Prepared
-from cauldron.adapters.sqlite_terms import Params, decode, quoted
-from cauldron.domain.errors import CauldronError, Duplicate, Refused, StaleVersion, Unavailable
-from cauldron.ports.storage import Doc
+from cauldron.adapters.sqlite_work import ClaimWork, Outcome, Work
+from cauldron.domain.errors import Refused, Unavailable
 
 GROUP_STATEMENTS = 512  # about 5 ms of work, so that no neighbour waits longer
 POLL_S = 0.003  # how often foreign commits are looked for while somebody watches
-
-Outcome = Any  # a result, or the exception to raise at the caller
-
-
-class Work(Protocol):
-    """Something to do inside a group."""
-
-    @property
-    def table_names(self) -> frozenset[str]: ...
-
-    @property
-    def statements(self) -> int: ...
-
-    @property
-    def undoes(self) -> bool:
-        """May it fail after it has changed something?"""
-        ...
-
-    def run(self, db: sqlite3.Connection) -> Outcome:
-        """Raises CauldronError when it must leave no effect."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CommitWork:
-    """The operations of one ``commit``."""
-
-    prepared: Sequence[Prepared]
-    atomic: bool
-    table_names: frozenset[str]
-
-    @property
-    def statements(self) -> int:
-        return len(self.prepared)
-
-    @property
-    def undoes(self) -> bool:
-        return self.atomic and len(self.prepared) > 1
-
-    def run(self, db: sqlite3.Connection) -> list[Exception | None]:
-        execute, outcomes = db.execute, list[Exception | None]()
-        for each in self.prepared:
-            failure: CauldronError | None = None
-            try:
-                done = each.first is not None and execute(*each.first).rowcount > 0
-                if not done and execute(each.sql, each.params).rowcount == 0 and each.on_nothing:
-                    failure = _why_nothing(db, each)
-            except sqlite3.IntegrityError as exc:  # undoes its own statement, nothing else
-                failure = _duplicate(each, exc)
-            if failure is not None and self.atomic:
-                raise failure
-            outcomes.append(failure)
-        return outcomes
-
-
-def _duplicate(each: Prepared, exc: sqlite3.IntegrityError) -> CauldronError:
-    op = each.op
-    name = op.doc["_id"] if hasattr(op, "doc") else op.id
-    by_id = str(exc).endswith(f"failed: {op.table}.id")
-    what = "its id" if by_id else "a unique field of it"
-    return Duplicate(f"{op.table}/{name}: {what} exists already", table=op.table, id=name, by_id=by_id)
-
-
-def _why_nothing(db: sqlite3.Connection, each: Prepared) -> CauldronError | None:
-    op = each.op
-    name = op.doc["_id"] if hasattr(op, "doc") else op.id
-    if each.on_nothing == "guard":  # removing what is absent is no error
-        found = db.execute(f"SELECT 1 FROM {quoted(op.table)} WHERE id=?", (name,)).fetchone()
-        if found is None:
-            return None
-    return StaleVersion(f"{op.table}/{name} is not as expected", table=op.table, id=name)
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimWork:
-    """One ``claim``: choose rows in order, change them, hand them out in that order."""
-
-    table: str
-    choose: str
-    choose_params: Params
-    change: str
-    change_params: Params
-    limit: int
-
-    @property
-    def table_names(self) -> frozenset[str]:
-        return frozenset((self.table,))
-
-    @property
-    def statements(self) -> int:
-        return 2 + self.limit
-
-    @property
-    def undoes(self) -> bool:
-        return False
-
-    def run(self, db: sqlite3.Connection) -> list[Doc]:
-        chosen = [pos for (pos,) in db.execute(self.choose, (*self.choose_params, self.limit))]
-        if not chosen:
-            return []
-        sql = (
-            f"UPDATE {quoted(self.table)} SET {self.change}"
-            " WHERE pos IN (SELECT value FROM json_each(?)) RETURNING pos,v,doc"
-        )
-        try:
-            rows = db.execute(sql, (*self.change_params, str(chosen))).fetchall()
-        except sqlite3.IntegrityError as exc:
-            raise Duplicate(f"{self.table}: a claim would double a unique field", table=self.table) from exc
-        by_pos = {row[0]: decode(row) for row in rows}
-        return [by_pos[pos] for pos in chosen]
 
 
 @dataclass(slots=True)

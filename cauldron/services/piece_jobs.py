@@ -65,13 +65,20 @@ def job_document(cook: Cook, number: int, *, rank: int, now: int) -> Doc:
 
 def within_one_commit(settled: Sequence[Doc]) -> list[Doc]:
     """As many jobs as fit one commit by size; at least one."""
+    if _bytes_of(settled) <= MAX_BYTES:
+        return list(settled)
     size, batch = 0, list[Doc]()
     for job in settled:
-        size += BYTES_PER_JOB + len(orjson.dumps([job["result"], job.get("history")]))
+        size += _bytes_of([job])
         if batch and size > MAX_BYTES:
             break
         batch.append(job)
     return batch
+
+
+def _bytes_of(settled: Sequence[Doc]) -> int:
+    told = [(job["result"], job.get("history")) for job in settled]
+    return BYTES_PER_JOB * len(settled) + len(orjson.dumps(told))
 
 
 def ends_of(batch: Sequence[Doc]) -> list[tuple[str, bool]]:

@@ -41,6 +41,10 @@ class Cursor:
     first_outputs: list[str] = field(default_factory=list)
 
 
+def _table(op: Op) -> str:
+    return op.table
+
+
 def stream_of(cook_id: str) -> str:
     """The event stream of a cook."""
     return f"cook:{cook_id}"
@@ -119,7 +123,8 @@ class Projector:
 
     async def _flush(self, ops: Sequence[Op]) -> None:
         for start in range(0, len(ops), BATCH):
-            await self._store.commit(ops[start : start + BATCH], atomic=False)
+            alike = sorted(ops[start : start + BATCH], key=_table, reverse=True)  # written together
+            await self._store.commit(alike, atomic=False)
 
     async def selections(self, cook: Cook, commit: Commit) -> Selections:
         """The traits of the pieces that a commit ends, by piece number."""
