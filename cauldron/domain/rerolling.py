@@ -67,6 +67,23 @@ def reroll(
     return replace(plan, rows=table, rolls=rolls, retired=retired)
 
 
+def with_rows_of(plan: Plan, others: Sequence[tuple[Plan, range]]) -> Plan:
+    """``plan`` as others have revised it in slots that are theirs: what they drew is taken, what they
+    turned down stays retired.
+
+    Args:
+        others: revisions of the same plan, each with the 0-based slots it speaks for.
+    """
+    rows, rolls, retired = plan.rows.copy(), dict(plan.rolls), [plan.retired] if len(plan.retired) else []
+    for other, own in others:
+        rows[own.start : own.stop] = other.rows[own.start : own.stop]
+        rolls.update({slot: count for slot, count in other.rolls.items() if slot in own})
+        if len(other.retired):
+            retired.append(other.retired)
+    kept = np.unique(np.concatenate(retired), axis=0) if retired else plan.retired
+    return replace(plan, rows=rows, rolls=rolls, retired=kept) if others else plan
+
+
 def changed_slots(before: Plan, after: Plan) -> list[int]:
     """Slots whose selection differs between two plans of one collection, ascending."""
     differs = (before.rows != after.rows).any(axis=1)

@@ -12,7 +12,8 @@ from cauldron.domain.cook_state import FAILED, REJECTED, Cook
 from cauldron.domain.errors import CauldronError, Invalid, Refused, StaleVersion
 from cauldron.domain.events import Event
 from cauldron.domain.hashing import content_hash
-from cauldron.domain.rerolling import reroll
+from cauldron.domain.plan import Plan
+from cauldron.domain.rerolling import reroll, with_rows_of
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.system import NewId
 from cauldron.services.cooking import Cooking
@@ -103,8 +104,10 @@ class Reviewing:
             Refused: nothing is rejected or failed. Infeasible: no other selection fits.
         """
         for _ in range(TRIES):
-            command = await self._refill(cook_id, pieces, same=same)
-            await self.cooking.activate(cook_id, actor=actor)
+            command, slots = await self._refill(cook_id, pieces, same=same)
+            await self.cooking.activate(cook_id, actor=actor)  # from here on no other cook re-rolls
+            if slots:
+                command = await self._rerolled(command, cook_id, slots=slots)
             with contextlib.suppress(StaleVersion):  # somebody else re-rolled meanwhile: from their plan
                 outcome = await self.cooking.command(cook_id, command, actor=actor)
                 if other := await self.cooking.give_way(cook_id, actor=actor):
@@ -113,7 +116,10 @@ class Reviewing:
                 return sum(_queued(event) for event in events) if isinstance(events, list) else 0
         raise Refused("the plan is being revised by others: try again", cook=cook_id)
 
-    async def _refill(self, cook_id: str, pieces: Sequence[int] | None, *, same: bool) -> RefillSlots:
+    async def _refill(
+        self, cook_id: str, pieces: Sequence[int] | None, *, same: bool
+    ) -> tuple[RefillSlots, list[int]]:
+        """The command with the plan as it is, and the slots that are to get other selections first."""
         cook = (await self.cooking.cooks.load(stream_of(cook_id))).state
         wanted = list(pieces) if pieces is not None else to_refill(cook)
         if not wanted and cook.pieces:
@@ -128,18 +134,16 @@ class Reviewing:
         )
         queued = cooks.decide(cook, command)  # refuses what cannot be refilled before work is put into it
         slots = [slot for event in queued if event.type == "PiecesQueued" for slot in event.data["slots"]]
-        if same or not slots:
-            return command
-        return await self._rerolled(command, cook.started, slots=slots, turn=cook.pieces)
+        return command, [] if same else slots
 
-    async def _rerolled(
-        self, command: RefillSlots, started: Mapping[str, Any], *, slots: Sequence[int], turn: int
-    ) -> RefillSlots:
+    async def _rerolled(self, command: RefillSlots, cook_id: str, *, slots: Sequence[int]) -> RefillSlots:
         """The same refill from a revised plan; a one-of-one is tried again as it is."""
+        cook = (await self.cooking.cooks.load(stream_of(cook_id))).state
+        started, turn = cook.started, cook.pieces
         recipe = await self.recipes.recipe(started["configHash"])
-        plan = await self.recipes.plan(command.plan)
         if recipe.collection is None:
             raise Refused("this cook has no collection to re-roll from")
+        plan = with_rows_of(await self.recipes.plan(command.plan), await self._revised_by_others(started))
         changing = sorted(slot for slot in slots if slot not in plan.ones)
         taken = set(changing)
         frozen = [row for row in range(len(plan.rows)) if row not in taken]
@@ -153,6 +157,20 @@ class Reviewing:
         )
         data = await asyncio.to_thread(revised.to_bytes)
         return replace(command, plan=await self.blobs.put(data), plan_hash=revised.plan_hash)
+
+    async def _revised_by_others(self, started: Mapping[str, Any]) -> list[tuple[Plan, range]]:
+        """Plans that other cooks of the same rows have revised, and the slots that are theirs."""
+        rows = (await self.cooking.rows.load(f"collection:{started['collectionId']}")).state
+        revised: list[tuple[Plan, range]] = []
+        for other, reserved in list(rows.reserved.items()):
+            if other == started["cookId"] or reserved["planHash"] != started["planHash"]:
+                continue
+            plans = (await self.cooking.cooks.load(stream_of(other))).state.plans
+            if len(plans) > 1:
+                first = reserved["slotFrom"]
+                own = range(first, first + reserved["amount"])
+                revised.append((await self.recipes.plan(plans[-1][1]), own))
+        return revised
 
 
 def to_refill(cook: Cook) -> list[int]:

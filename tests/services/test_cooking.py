@@ -219,6 +219,27 @@ def test_rejected_pieces_are_rerolled_into_selections_nobody_has(run, home):
     run(story())
 
 
+def test_cooks_of_one_collection_never_reroll_into_the_same_selection(run, home):
+    """48 combinations, 40 of them planned: eight are free, four for either cook."""
+
+    async def story():
+        async with studios(home) as [studio]:
+            collection, cooks = await collection_of(studio, supply=40), []
+            async with studio.running():
+                for _ in range(2):
+                    wanted = Wanted(collection_id=collection, amount=20)
+                    cooks.append((await studio.cooking.start(wanted, caller=studio.caller)).cook_id)
+                    await end(studio, cooks[-1])
+                for cook in cooks:
+                    await studio.reviewing.review(cook, "reject", pieces=[3, 6, 9, 12], actor="ann")
+                    assert await studio.reviewing.refill(cook, pieces=None, actor="ann") == 4
+                    await end(studio, cook)
+            texts = [piece["output"]["value"] for piece in await studio.store.find("pieces", {})]
+            assert len(texts) == len(set(texts)) == 48
+
+    run(story())
+
+
 def test_a_refill_refuses_what_is_not_rejected_before_any_work(run, home):
     async def story():
         async with studios(home) as [studio]:
