@@ -22,10 +22,13 @@ NOUNS = (
     "workers",
     "migrate",
     "audit",
+    "user",
+    "key",
     "admin",
 )
 # The first word of a command and the module it lives in: only that one is loaded.
 HOMES = {noun: noun for noun in ("collection", "export", "tool", "spell", "cast", "cook", "review")}
+HOMES |= {"user": "user", "key": "key"}
 HOMES |= {"import": "imports", "init": "imports", "run-example": "example"}
 HOMES |= {"worker": "workers", "migrate": "migrate"}
 HOMES |= dict.fromkeys(("audit", "clean", "erase"), "audit")

@@ -10,12 +10,14 @@ from cauldron.persistence.tables import CAST_EVENTS, COOK_EVENTS
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Doc, Store
 from cauldron.ports.system import Clock
+from cauldron.services import identity_records
 from cauldron.services.audit_links import LINKS, Links, missing_blobs, without_stream
 from cauldron.services.audit_streams import CastCheck, differing_cooks
 from cauldron.services.formats import schema_problems
 from cauldron.services.rebuilding import Rebuilding
 
 PAGE = 1000
+IDENTITY = tuple(table.name for table in identity_records.TABLES)
 SCHEMAS: Mapping[str, str] = {  # table -> published JSON Schema
     **{
         name: name
@@ -31,12 +33,13 @@ SCHEMAS: Mapping[str, str] = {  # table -> published JSON Schema
             "casts",
             "generationOutputs",
             "exports",
+            *IDENTITY,
         )
     },
     COOK_EVENTS: "commits",
     CAST_EVENTS: "commits",
 }
-MEDIA_TABLES = frozenset(SCHEMAS) - {"tools", "cook_status", COOK_EVENTS, CAST_EVENTS}
+MEDIA_TABLES = frozenset(SCHEMAS) - {"tools", "cook_status", COOK_EVENTS, CAST_EVENTS, *IDENTITY}
 STREAM_OF: Mapping[str, str] = {"cooks": COOK_EVENTS, "casts": CAST_EVENTS}
 NO_LEDGER = "there is no ledger: everything is free of charge"
 NO_WEBHOOKS = "no record has received a webhook"

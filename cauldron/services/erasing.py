@@ -26,6 +26,7 @@ from cauldron.ports.system import Clock
 from cauldron.services.auditing import pages
 from cauldron.services.casting import cast_document, cast_outputs
 from cauldron.services.cleaning import LEAST_GRACE_MS
+from cauldron.services.identity_records import INVITATIONS, KEYS, SESSIONS, USERS
 from cauldron.services.marking import Sweeping
 from cauldron.services.rebuilding import Findings, Rebuilding
 
@@ -33,7 +34,8 @@ KINDS = ("collection", "cast", "account")
 PAGE = 200
 BOOKS = ("pieces", "generationOutputs", "casts", "cooks", "cook_status", "exports")  # redacted, not removed
 SET_ASIDE = "legacy_set_aside"
-REMOVED = (COOK_JOBS, CAST_JOBS, "spells", "spell_versions", "legacy_events", SET_ASIDE)
+PEOPLE = (USERS, KEYS, SESSIONS, INVITATIONS)  # an account's users go with it
+REMOVED = (COOK_JOBS, CAST_JOBS, "spells", "spell_versions", "legacy_events", SET_ASIDE, *PEOPLE)
 DOCUMENT_FIELDS = ("plan", "configHash")  # of events: digests of blobs that name others
 
 
@@ -50,11 +52,11 @@ class Scope:
 
     def holds(self, table: str, doc: Doc) -> bool:
         """Whether a record belongs to what is erased."""
-        if self.kind == "account" and self.id in (doc.get("owner"), doc.get("userId")):
+        if self.kind == "account" and self.id in (doc.get("owner"), doc.get("userId"), doc.get("account")):
             return True
         if table == SET_ASIDE:  # kept as it was: whatever names what is erased
             return self.id.encode() in orjson.dumps(doc)
-        if table in ("spells", "spell_versions"):
+        if table in ("spells", "spell_versions", *PEOPLE):
             return False
         if self.kind == "collection" and doc.get("collectionId") == self.id:
             return True
