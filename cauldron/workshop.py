@@ -9,13 +9,17 @@ from cauldron.engine import Loop
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.ports.blobs import BlobStore
+from cauldron.ports.pictures import Pictures
 from cauldron.ports.storage import Store
 from cauldron.services.casting import Casting
 from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Dispatcher
+from cauldron.services.media_access import MediaAccess
 from cauldron.services.piece_listing import PieceListing
 from cauldron.services.recipes import Recipes
 from cauldron.services.review_queue import ReviewQueue
+from cauldron.services.thumbnails import Thumbnails
+from cauldron.services.uploading import Uploading
 
 
 class Parts(Protocol):
@@ -54,6 +58,25 @@ class Workshop:
     @cached_property
     def review_queue(self) -> ReviewQueue:
         return ReviewQueue(self._parts.store, self._parts.clock)
+
+    @cached_property
+    def media(self) -> MediaAccess:
+        return MediaAccess(self._parts.store)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        from cauldron.adapters.picture_intake import PillowPictures  # noqa: PLC0415 - only where it is used
+
+        return PillowPictures()
+
+    @cached_property
+    def uploading(self) -> Uploading:
+        parts = self._parts
+        return Uploading(parts.store, parts.blobs, self.pictures, parts.clock, parts.new_id)
+
+    @cached_property
+    def thumbnails(self) -> Thumbnails:
+        return Thumbnails(self._parts.store, self._parts.blobs, self.pictures)
 
     @cached_property
     def queues(self) -> list[JobStore]:

@@ -108,7 +108,7 @@ TABLES: tuple[Table, ...] = (
         indexes=(
             Index(fields=("cookId", "state", "number")),
             Index(fields=("cookId", "number")),
-            Index(fields=("output.media",)),
+            Index(fields=("output.media", "owner")),
             BY_LEGACY_ID,
         ),
     ),

@@ -26,6 +26,7 @@ from cauldron.ports.storage import Compare, Doc, Insert, Op, Patch, Store
 from cauldron.ports.system import Clock, NewId
 from cauldron.services.dispatch import Decider, Dispatcher
 from cauldron.services.following import Follower
+from cauldron.services.media_grants import grants
 from cauldron.services.recipes import recipe_bytes
 
 log = structlog.get_logger("cauldron.casting")
@@ -221,7 +222,10 @@ class Casting:
         record = cast_document(cast, seq=folded.seq)
         changes = {key: value for key, value in record.items() if key != "_id"}
         newer = Patch("casts", cast_id, changes, {"seq": Compare("<", folded.seq)})  # never backwards
-        await self.store.commit([*ops, Insert("casts", record), newer], atomic=False)
+        started = cast.started
+        named = [started["inputs"], record["outputs"], [output["outputs"] for output in outputs]]
+        allowed = grants(named, account=started["owner"], environment=started["environment"], cast_id=cast_id)
+        await self.store.commit([*ops, *allowed, Insert("casts", record), newer], atomic=False)
 
 
 def _answer(data: Mapping[str, Any]) -> dict[str, str]:
