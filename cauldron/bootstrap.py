@@ -30,16 +30,20 @@ from cauldron.services import casting, cooking, identity, moving, replaying, spe
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
 from cauldron.services.cooking import Cooking
+from cauldron.services.curating import Curating
 from cauldron.services.dispatch import Decider, Dispatcher
 from cauldron.services.estimating import Estimating
 from cauldron.services.execution import ExecutionClient
-from cauldron.services.feed_wiring import Feeds, feeds_over
+from cauldron.services.feed_wiring import Feeds, feeds_over, shown
 from cauldron.services.free import FreeOfCharge
+from cauldron.services.hot_status import HotStatus
 from cauldron.services.owning import Owner
+from cauldron.services.previewing import Previewing
 from cauldron.services.projecting import Projector
 from cauldron.services.recipes import Recipes
 from cauldron.services.reviewing import Reviewing
 from cauldron.services.spells import Spellbook
+from cauldron.services.summarizing import Summarizing
 from cauldron.services.sweeping import Sweeper
 from cauldron.services.tools import ToolRegistry
 from cauldron.services.working import Worker, WorkerOptions
@@ -211,6 +215,22 @@ class Studio:
             collecting=self.collecting,
             new_id=new_id,
         )
+
+    @cached_property
+    def curating(self) -> Curating:
+        return Curating(self.cooking)
+
+    @cached_property
+    def previewing(self) -> Previewing:
+        return Previewing(self.collecting, self.casting)
+
+    @cached_property
+    def summarizing(self) -> Summarizing:
+        return Summarizing(self.cooking, self.recipes)
+
+    @cached_property
+    def hot_status(self) -> HotStatus:
+        return HotStatus(self.cooking, shown)
 
     @cached_property
     def estimating(self) -> Estimating:

@@ -1,6 +1,7 @@
 """What routes ask for: the studio, the principal, and scopes."""
 
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import Annotated, cast
 
 from fastapi import Depends, Header
@@ -49,6 +50,11 @@ def key_of(connection: HTTPConnection) -> str | None:
     """The request's ``Idempotency-Key``: the natural key of what it commands."""
     found = connection.scope["state"].get("idempotency_key")
     return found if isinstance(found, str) else None
+
+
+def natural_id(who: Principal, key: str | None) -> str | None:
+    """The id of what a request with an ``Idempotency-Key`` makes: the same for the same key."""
+    return sha256(f"{who.account}\0{key}".encode()).hexdigest()[:32] if key else None
 
 
 async def _key(

@@ -17,9 +17,10 @@ from cauldron.api import (
     problems,
     rate_limits,
     request_log,
+    shortcuts,
 )
 from cauldron.api.live import sse, websocket
-from cauldron.api.routes import health, identity, pieces, sessions, setup
+from cauldron.api.routes import collections, cooks, health, identity, outputs, pieces, sessions, setup, uploads
 from cauldron.bootstrap import Studio
 
 # A layer is a pure ASGI class made with (the application behind it, the studio).
@@ -34,13 +35,18 @@ LAYERS: tuple[Layer, ...] = (  # outermost first
     rate_limits.RateLimits,
     idempotency.Idempotency,
     heads.Heads,
+    shortcuts.Shortcuts,
 )
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     setup.router,
     sessions.router,
     identity.router,
+    collections.router,
+    cooks.router,
     pieces.router,
+    outputs.router,
+    uploads.router,
 )
 RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES, *websocket.ROUTES)  # beside FastAPI's own
 

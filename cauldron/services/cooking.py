@@ -114,6 +114,7 @@ class Cooking:
             visibility=caller.visibility,
             environment=caller.environment,
             notification_platform=caller.platform,
+            callback_url=caller.callback_url,
         )
         fresh = await self._begin(command, actor=caller.actor)
         other = await self.give_way(command.cook_id, actor=caller.actor)
@@ -162,6 +163,11 @@ class Cooking:
         if state is State.IDLE and plan_hash:
             return bool(rows.reserved[rows.active]["planHash"] != plan_hash)
         return state in ENDED
+
+    async def active(self, collection_id: str) -> str:
+        """The cook of a collection that has not ended; empty when there is none."""
+        rows = (await self.rows.load(f"collection:{collection_id}")).state
+        return rows.active if rows.active and not await self._is_over(rows) else ""
 
     async def command(self, cook_id: str, command: CookCommand, *, actor: str) -> Outcome:
         """Carry out one command on a cook and bring its read models up to date."""

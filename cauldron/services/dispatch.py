@@ -92,6 +92,11 @@ class Dispatcher(Generic[S]):
                 await self._refresh(stream, folded)
         return folded
 
+    def seen(self, stream: str) -> int:
+        """The last ``seq`` of a stream that this process has folded or appended; 0 when none is kept."""
+        folded = self._folded.get(stream)
+        return folded.seq if folded is not None else 0
+
     @asynccontextmanager
     async def holding(self, stream: str) -> AsyncIterator[Folded[S]]:
         """The stream's state, up to date; no command of this process moves it in the block."""
