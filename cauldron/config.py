@@ -51,6 +51,16 @@ class Settings(BaseSettings):
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto count, as JSON: "
         '["10.0.0.7", "172.16.0.0/12"]. None by default.',
     )
+    export_root: Path | None = Field(
+        default=None,
+        description="Where exports asked for over HTTP are written, a folder per account; "
+        "empty: exports in the data directory.",
+    )
+    callback_hosts: list[str] = Field(
+        default=[],
+        description="Hosts, addresses and networks that callbacks may reach though they are not public, "
+        "also over plain http: a JSON list.",
+    )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
     host: str = Field(default="127.0.0.1", description="Address that `cauldron serve` listens on.")
     port: int = Field(default=8420, ge=0, le=65_535, description="Port of `cauldron serve`; 0: any free one.")
@@ -98,6 +108,11 @@ class Settings(BaseSettings):
     def blobs_path(self) -> Path | None:
         """The directory of the blob store; None when blobs are in S3."""
         return file_of(self.blobs_url, BLOBS, name="blobs_url", default=self.home / "blobs")
+
+    @property
+    def exports_path(self) -> Path:
+        """Where exports asked for over HTTP are written."""
+        return self.export_root or self.home / "exports"
 
     @property
     def cache_path(self) -> Path:

@@ -20,6 +20,7 @@ from cauldron.services.recipes import Recipes
 from cauldron.services.review_queue import ReviewQueue
 from cauldron.services.thumbnails import Thumbnails
 from cauldron.services.uploading import Uploading
+from cauldron.services.webhook_gate import Gate
 
 
 class Parts(Protocol):
@@ -62,6 +63,10 @@ class Workshop:
     @cached_property
     def media(self) -> MediaAccess:
         return MediaAccess(self._parts.store)
+
+    @cached_property
+    def gate(self) -> Gate:
+        return Gate.of(self._parts.settings.callback_hosts)
 
     @cached_property
     def pictures(self) -> Pictures:

@@ -20,7 +20,20 @@ from cauldron.api import (
     shortcuts,
 )
 from cauldron.api.live import sse, websocket
-from cauldron.api.routes import collections, cooks, health, identity, outputs, pieces, sessions, setup, uploads
+from cauldron.api.routes import (
+    casts,
+    collections,
+    cooks,
+    health,
+    identity,
+    outputs,
+    pieces,
+    sessions,
+    setup,
+    spells,
+    tools,
+    uploads,
+)
 from cauldron.bootstrap import Studio
 
 # A layer is a pure ASGI class made with (the application behind it, the studio).
@@ -47,6 +60,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     pieces.router,
     outputs.router,
     uploads.router,
+    tools.router,
+    spells.router,
+    casts.router,
 )
 RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES, *websocket.ROUTES)  # beside FastAPI's own
 

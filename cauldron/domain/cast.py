@@ -74,6 +74,8 @@ def _start(cast: Cast, c: StartCast) -> list[Event]:
         "creditTxId": c.credit_tx_id,
         "notificationPlatform": c.notification_platform,
     }
+    if c.callback_url:
+        body["callbackUrl"] = c.callback_url
     return [Event("CastStarted", body)]
 
 

@@ -28,6 +28,7 @@ class StartCook:
     visibility: str = "private"
     environment: str = "live"
     notification_platform: str = "none"
+    callback_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +177,7 @@ class StartCast:
     visibility: str = "private"
     environment: str = "live"
     notification_platform: str = "none"
+    callback_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,8 @@ def _start(cook: Cook, c: StartCook) -> list[Event]:
         "failureBudget": c.failure_budget,
         "notificationPlatform": c.notification_platform,
     }
+    if c.callback_url:
+        started["callbackUrl"] = c.callback_url
     queued = {
         "from": 1,
         "to": c.amount,

@@ -77,6 +77,8 @@ _REPLACED: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     "CastCancelled": _CAST_END,
 }
 _DROPPED: Mapping[str, frozenset[str]] = {
+    "CookStarted": frozenset({"callbackUrl"}),
+    "CastStarted": frozenset({"callbackUrl"}),
     "PiecesReviewed": frozenset({"reason"}),
     "CookPaused": frozenset({"detail"}),
     "CookResumed": frozenset({"reason"}),

@@ -57,6 +57,7 @@ class CookStarted(TypedDict):
     attempts: int  # tries per piece
     failureBudget: int  # pieces that may fail before the cook pauses
     notificationPlatform: str
+    callbackUrl: NotRequired[str]
 
 
 class _QueuedRange(TypedDict):
@@ -170,6 +171,7 @@ class CastStarted(TypedDict):
     inputs: dict[str, Any]
     creditTxId: str
     notificationPlatform: str
+    callbackUrl: NotRequired[str]
 
 
 class CastEnded(TypedDict):

@@ -47,6 +47,7 @@ class Caller:
     visibility: str = "private"
     platform: str = "none"
     user: str = ""  # who of the account; empty: the account itself
+    callback_url: str = ""  # where to tell how the run ended; checked; empty: nowhere
 
     @property
     def actor(self) -> str:
@@ -101,6 +102,7 @@ class Casting:
             visibility=caller.visibility,
             environment=caller.environment,
             notification_platform=caller.platform,
+            callback_url=caller.callback_url,
         )
         outcome = await self.casts.handle(stream_of(cast_id), command, actor=caller.actor)
         events = outcome.events[0]

@@ -197,27 +197,36 @@ class Spellbook:
             "createdAt": iso(now_ms),
         }
 
-    async def unpublish(self, slug: str, *, now_ms: int) -> Doc:
-        """Stop offering the spell for new casts; its versions stay. Raises NotFound."""
-        return await self._change(slug, {"publishedVersion": None}, now_ms=now_ms)
+    async def unpublish(self, slug: str, *, now_ms: int, revision: int | None = None) -> Doc:
+        """Stop offering the spell for new casts; its versions stay.
 
-    async def delete(self, slug: str, *, now_ms: int) -> None:
+        Raises:
+            NotFound: there is no such spell. StaleVersion: it is not at ``revision``.
+        """
+        return await self._change(slug, {"publishedVersion": None}, now_ms=now_ms, revision=revision)
+
+    async def delete(self, slug: str, *, now_ms: int, revision: int | None = None) -> None:
         """Take the spell away and free its slug; its versions stay for what pinned them.
 
         Raises:
-            NotFound: there is no such spell.
+            NotFound: there is no such spell. StaleVersion: it is not at ``revision``.
         """
-        await self._change(slug, {"deleted": True, "publishedVersion": None}, now_ms=now_ms)
+        changes = {"deleted": True, "publishedVersion": None}
+        await self._change(slug, changes, now_ms=now_ms, revision=revision)
 
     async def show_images(self, slug: str, images: Sequence[Mapping[str, Any]], *, now_ms: int) -> Doc:
         """Set the preview images, a list of media references. Raises NotFound."""
         return await self._change(slug, {"previewImages": [dict(image) for image in images]}, now_ms=now_ms)
 
-    async def _change(self, slug: str, changes: Mapping[str, Any], *, now_ms: int) -> Doc:
+    async def _change(
+        self, slug: str, changes: Mapping[str, Any], *, now_ms: int, revision: int | None = None
+    ) -> Doc:
         for _ in range(ATTEMPTS):
             record = await self.find(slug)
-            revision = record["revision"] + 1
-            content = {**changes, "revision": revision, "actor": self.actor, "updatedAt": iso(now_ms)}
+            if revision is not None and revision != record["revision"]:
+                raise _stale(slug, revision=revision, at=record["revision"])
+            after = record["revision"] + 1
+            content = {**changes, "revision": after, "actor": self.actor, "updatedAt": iso(now_ms)}
             try:
                 await self.store.commit(
                     [Patch(SPELLS, record["_id"], content, {"revision": record["revision"]})]
