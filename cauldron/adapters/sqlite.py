@@ -30,7 +30,7 @@ from cauldron.ports.storage import Claim, Doc, Op, Table, Where
 INLINE = 16  # so few documents are read in the loop: 10 µs each, a thread costs 60 and more
 FEED_PAGE = 500
 MAX_WAITING = 4096  # callers in the inbox; more wait before it
-CHECKPOINT_BYTES = 16 * 1024 * 1024
+CHECKPOINT_BYTES = 48 * 1024 * 1024  # rarely: a checkpoint holds other commits up for tens of ms
 CHECKPOINT_EVERY_S = 0.1  # at most: while readers keep the log from starting over it stays long
 
 T = TypeVar("T")

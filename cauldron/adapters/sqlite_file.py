@@ -19,7 +19,7 @@ from cauldron.domain.errors import CauldronError, Invalid, Refused, StorageFull,
 APPLICATION_ID = 0x43_41_55_4C  # "CAUL": says whose file it is
 LAYOUT = 1  # of this file; a larger number was written by a later version
 BUSY_MS = 10_000  # only foreign tools can make us wait
-WAL_LIMIT_BYTES = 64 * 1024 * 1024
+WAL_LIMIT_BYTES = 96 * 1024 * 1024
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 _BROKEN = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)

@@ -19,7 +19,7 @@ from cauldron.adapters.sqlite_file import Turnstile, connect, translate
 from cauldron.adapters.sqlite_work import ClaimWork, Outcome, Work
 from cauldron.domain.errors import Refused, Unavailable
 
-GROUP_STATEMENTS = 512  # about 5 ms of work, so that no neighbour waits longer
+GROUP_STATEMENTS = 256  # about 3 ms of work, so that no neighbour waits longer
 POLL_S = 0.003  # how often foreign commits are looked for while somebody watches
 
 
