@@ -1,19 +1,26 @@
 """Services that the HTTP API and the command line share, wired over the studio's own parts."""
 
+import os
+import random
+import socket
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from cauldron.adapters.directory import Directory
+from cauldron.adapters.export_shelf import ExportShelf
 from cauldron.config import Settings
 from cauldron.domain.cook_state import Cook
 from cauldron.engine import Loop
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
+from cauldron.persistence.tables import EXPORT_JOBS
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.pictures import Pictures
 from cauldron.ports.storage import Store
 from cauldron.services.casting import Casting
 from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Dispatcher
+from cauldron.services.export_jobs import ExportExecutor, ExportJobs
 from cauldron.services.media_access import MediaAccess
 from cauldron.services.piece_listing import PieceListing
 from cauldron.services.recipes import Recipes
@@ -21,6 +28,10 @@ from cauldron.services.review_queue import ReviewQueue
 from cauldron.services.thumbnails import Thumbnails
 from cauldron.services.uploading import Uploading
 from cauldron.services.webhook_gate import Gate
+from cauldron.services.working import Worker, WorkerOptions
+
+if TYPE_CHECKING:
+    from cauldron.services.shipping import Shipping
 
 
 class Parts(Protocol):
@@ -42,6 +53,8 @@ class Parts(Protocol):
     def casting(self) -> Casting: ...
     @property
     def leases(self) -> Leases: ...
+    @property
+    def shipping(self) -> "Shipping": ...
     def clock(self) -> int: ...
     def new_id(self) -> str: ...
 
@@ -84,10 +97,48 @@ class Workshop:
         return Thumbnails(self._parts.store, self._parts.blobs, self.pictures)
 
     @cached_property
+    def export_queue(self) -> JobStore:
+        return JobStore(self._parts.store, EXPORT_JOBS)
+
+    @cached_property
+    def shelf(self) -> ExportShelf:
+        return ExportShelf(self._parts.settings.exports_path)
+
+    @cached_property
+    def exports(self) -> ExportJobs:
+        parts = self._parts
+        return ExportJobs(parts.store, self.export_queue, parts.blobs, self.shelf, parts.clock, parts.new_id)
+
+    @cached_property
+    def exporter(self) -> Worker:
+        """A worker that does nothing but exports, one at a time."""
+        parts = self._parts
+        executor = ExportExecutor(
+            store=parts.store,
+            table=EXPORT_JOBS,
+            blobs=parts.blobs,
+            shelf=self.shelf,
+            shipping=lambda: parts.shipping,
+            target=Directory,
+            clock=parts.clock,
+        )
+        return Worker(
+            store=parts.store,
+            queues=[self.export_queue],
+            executor=executor,
+            clock=parts.clock,
+            new_id=parts.new_id,
+            uniform=random.random,
+            options=WorkerOptions(slots=1, lease_ms=parts.settings.lease_ms),
+            name=f"{socket.gethostname()}:{os.getpid()}",
+        )
+
+    @cached_property
     def queues(self) -> list[JobStore]:
         """Queues that the sweeper looks after, too."""
-        return []
+        return [self.export_queue]
 
     def loops(self, *, work: bool) -> list[tuple[str, Loop]]:
         """What runs beside the engine; without ``work`` nothing that does jobs."""
-        return []
+        found: list[tuple[str, Loop]] = [("exports", self.exports)]
+        return [*found, ("exporter", self.exporter)] if work else found

@@ -115,8 +115,8 @@ def _animation(image: Image.Image, kind: str) -> Picture:
     """Every frame whole, with its duration; loops as the file did."""
     frames, durations_ms = [], []
     for frame in ImageSequence.Iterator(image):
+        frames.append(frame.convert("RGBA"))  # first: some formats tell a duration only once decoded
         durations_ms.append(max(0, int(frame.info.get("duration") or 0)))
-        frames.append(frame.convert("RGBA"))
     loop = image.info.get("loop", 0)
     options: dict[str, Any] = {
         "save_all": True,

@@ -24,8 +24,10 @@ from cauldron.api.routes import (
     casts,
     collections,
     cooks,
+    exports,
     health,
     identity,
+    metrics,
     outputs,
     pieces,
     sessions,
@@ -35,6 +37,8 @@ from cauldron.api.routes import (
     uploads,
 )
 from cauldron.bootstrap import Studio
+from cauldron.engine import Engine
+from cauldron.services.measuring import Measuring
 
 # A layer is a pure ASGI class made with (the application behind it, the studio).
 Layer = Callable[[ASGIApp, Studio], ASGIApp]
@@ -52,6 +56,7 @@ LAYERS: tuple[Layer, ...] = (  # outermost first
 )
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    metrics.router,
     setup.router,
     sessions.router,
     identity.router,
@@ -63,6 +68,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     tools.router,
     spells.router,
     casts.router,
+    exports.router,
 )
 RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES, *websocket.ROUTES)  # beside FastAPI's own
 
@@ -78,8 +84,8 @@ class Api(FastAPI):
         return app
 
 
-def create_app(studio: Studio) -> Api:
-    """The API over an open studio."""
+def create_app(studio: Studio, *, engine: Engine | None = None, measuring: Measuring | None = None) -> Api:
+    """The API over an open studio; ``engine`` is what runs beside it in this process."""
     app = Api(
         title="Cauldron",
         version=__version__,
@@ -88,7 +94,7 @@ def create_app(studio: Studio) -> Api:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.studio = studio
+    app.state.studio, app.state.engine, app.state.measuring = studio, engine, measuring
     problems.install(app)
     app.router.routes.extend(RAW_ROUTES)
     for router in ROUTERS:

@@ -46,13 +46,17 @@ class Shipment:
     """An export to make: of one cook, in a format.
 
     ``publish`` fixes the token numbers: later exports keep them and number only
-    pieces that are new. ``partial`` allows a cook that is not finished.
+    pieces that are new. ``partial`` allows a cook that is not finished. One that has
+    an ``export_id`` may be carried out again under it; ``place`` is what records call
+    the target, instead of where it is.
     """
 
     cook_id: str
     format: str = "erc721"
     publish: bool = False
     partial: bool = False
+    export_id: str = ""
+    place: str = ""
 
 
 @dataclass(slots=True)
@@ -155,7 +159,7 @@ class Shipping:
     ) -> str:
         """Write down the export; with ``publish`` also the token numbers it gave."""
         tokens = await self._tokens(cook, result) if shipment.publish else ""
-        export_id = self.new_id()
+        export_id = shipment.export_id or self.new_id()
         command = RecordExport(
             key=f"export:{export_id}",
             export_id=export_id,
@@ -176,7 +180,7 @@ class Shipping:
             "visibility": cook.started["visibility"],
             "environment": cook.started["environment"],
             "format": shipment.format,
-            "to": place,
+            "to": shipment.place or place,
             "status": "done",
             "pieces": result.pieces,
             "partial": result.partial,
@@ -188,7 +192,7 @@ class Shipping:
             "skipped": [problem.message for problem in result.skipped],
             "createdAt": iso(self.clock()),
         }
-        await self.store.commit([Put("exports", doc, 0)])
+        await self.store.commit([Put("exports", doc, None if shipment.export_id else 0)])
         return export_id
 
     async def _tokens(self, cook: Cook, result: ExportResult) -> str:

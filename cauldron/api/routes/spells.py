@@ -43,7 +43,7 @@ EXAMPLE = {
     "slug": "misty-card",
     "inputs": [{"name": "words", "kind": "text", "required": True}],
     "steps": [{"id": "card", "tool": "text.card", "inputs": {"text": {"input": "words"}}}],
-    "output": "card",
+    "output": {"step": "card"},
 }
 
 

@@ -67,7 +67,7 @@ class Desk:
     ) -> None:
         """Pieces of a cook are made, or fail with ``error``."""
         commands = [
-            _ended(n, output=output, error=error, duration_ms=duration_ms, cost=cost_micro_usd)
+            _ended(cook_id, n, output=output, error=error, duration_ms=duration_ms, cost=cost_micro_usd)
             for n in pieces
         ]
         for start in range(0, len(commands), 500):
@@ -103,7 +103,7 @@ def png(color: str = "red", size: int = 64) -> bytes:
 
 
 def _ended(
-    number: int, *, output: MediaRef | None, error: str | None, duration_ms: int, cost: int
+    cook_id: str, number: int, *, output: MediaRef | None, error: str | None, duration_ms: int, cost: int
 ) -> RecordPiece:
     value: dict[str, Any] = dict(output) if output else {"value": f"piece {number}"}
     step: dict[str, Any] = {
@@ -122,7 +122,7 @@ def _ended(
     if error:
         step["error"] = {"code": error, "message": "it did not work", "retryable": "no"}
     return RecordPiece(
-        key=f"gen:{number}",
+        key=f"gen:{cook_id}.{number}",
         piece=number,
         attempt=1,
         steps=[step],  # type: ignore[list-item]

@@ -19,7 +19,7 @@ from tests.api.resources.desk import Desk, Desks, png
 
 def picture(kind: str, *, frames: int = 1, **options: Any) -> bytes:
     held = io.BytesIO()
-    pages = [Image.new("RGB", (40, 30), (60 * n, 20, 90)) for n in range(frames)]
+    pages = [Image.new("RGB", (40, 30), (60 * n % 256, n // 4, 90)) for n in range(frames)]
     if frames > 1:
         options |= {"save_all": True, "append_images": pages[1:], "duration": 70, "loop": 3}
     pages[0].save(held, kind, **options)
@@ -83,6 +83,7 @@ def test_an_animation_keeps_its_frames_and_their_durations(kind: str, mime: str,
         kept = await desk.client.get(f"/api/v1/media/{item['ref']['media'][7:]}")
         with Image.open(io.BytesIO(kept.content)) as image:
             assert image.n_frames == 4
+            image.load()
             assert image.info["duration"] == pytest.approx(70, abs=10)
 
     run(story())
