@@ -148,7 +148,7 @@ class TableSql:
         self.hot_paths = tuple(_hot_paths(table) if hot is None else hot)
         self.hot = frozenset(self.hot_paths)
         self.indexes = tuple(IndexSql.of(table.name, index, self.hot) for index in table.indexes)
-        self._flat = all("." not in path for path in self.hot_paths)
+        self._hot_places = tuple((path, "." in path) for path in self.hot_paths)
         self._changes: dict[tuple[Any, ...], tuple[str, list[tuple[str, str]]]] = {}
         self._patches: dict[tuple[str, str], tuple[str, Many]] = {}
         self._guards: dict[tuple[str, ...], str] = {}
@@ -261,10 +261,7 @@ class TableSql:
         if "\\u0000" in text:
             for path in self.fields:
                 _refuse_nul(path, pick(doc, path))
-        if self._flat:
-            found = [doc.get(path) for path in self.hot_paths]
-        else:
-            found = [pick(doc, path) for path in self.hot_paths]
+        found = [pick(doc, path) if nested else doc.get(path) for path, nested in self._hot_places]
         return (name, text, *[v if v is None or type(v) is str else _hot_value(v) for v in found])
 
 
