@@ -122,7 +122,14 @@ class Settings(BaseSettings):
     @property
     def pool_size(self) -> int:
         """How many processes run CPU tools."""
-        return self.processes or len(os.sched_getaffinity(0))
+        return self.processes or usable_cores()
+
+
+def usable_cores() -> int:
+    """The cores this process may use; all of them where the system cannot tell (macOS, Windows)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def file_of(url: str, schemes: tuple[str, ...], *, name: str, default: Path | None = None) -> Path | None:

@@ -13,11 +13,15 @@ from cauldron.adapters.backup import backup as write_backup
 from cauldron.adapters.backup import restore as read_backup
 from cauldron.bootstrap import Studio
 from cauldron.cli.output import REFUSED, command, emit, talk
+from cauldron.cli.progress import bar
 from cauldron.cli.session import run
 from cauldron.config import Settings, load_settings, without_login
+from cauldron.domain.audit import BY_NAME, Tally
 from cauldron.domain.errors import Refused
+from cauldron.services.audit_streams import CastCheck
 from cauldron.services.rebuilding import Findings, Rebuilding
 
+SHOWN = 10  # findings printed; --json has more
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -39,28 +43,47 @@ def rebuild(
 ) -> None:
     """Write the read models anew from the event log, or check them against it."""
 
-    async def work(app: Studio) -> Findings:
+    async def work(app: Studio) -> tuple[Findings, int]:
         rebuilding = Rebuilding(app.store, app.cook_streams, app.projector)
         findings = Findings()
         ids = [await app.find_cook(cook)] if cook else await app.cook_ids()
-        for cook_id in ids:
-            step = rebuilding.check if check else rebuilding.rewrite
-            await step(cook_id, findings)
-        return findings
+        with bar("rebuild", quiet=as_json or not ids) as told:
+            for number, cook_id in enumerate(ids, 1):
+                step = rebuilding.check if check else rebuilding.rewrite
+                await step(cook_id, findings)
+                told(number, len(ids))
+        return findings, 0 if cook else await _casts(app, findings, check=check)
 
-    found = run(work)
+    found, casts = run(work)
     body = {
         "ok": found.differing == 0,
         "cooks": found.cooks,
+        "casts": casts,
         "documents": found.documents,
         "differing": found.differing,
         "examples": found.examples,
     }
     verb = "compared" if check else "written"
-    text = f"{found.cooks} cooks, {found.documents:,} documents {verb}, {found.differing:,} differ"
-    emit(body, as_json=as_json, text=text)
+    text = f"{found.cooks} cooks, {casts} casts, {found.documents:,} documents {verb}, "
+    lines = [f"{text}{found.differing:,} differ"]
+    lines += [f"  {each['table']} {each['id']}: {each['reason']}" for each in found.examples[:SHOWN]]
+    emit(body, as_json=as_json, text="\n".join(lines))
     if found.differing:
         raise typer.Exit(REFUSED)
+
+
+async def _casts(app: Studio, findings: Findings, *, check: bool) -> int:
+    """Compare stand-alone casts with their streams, or write those that differ; returns how many casts."""
+    casts = CastCheck(app.store, app.clock(), app.casting.project)
+    tally = Tally(BY_NAME["projections"])
+    async for differing in casts.run(tally):
+        for table, doc in differing if not check else ():
+            await casts.put(table, doc)
+    findings.documents += tally.checked
+    if check:
+        findings.differing += tally.found
+        findings.examples += tally.samples
+    return casts.casts
 
 
 @command
@@ -125,8 +148,31 @@ def doctor(as_json: AsJson = False) -> None:
         }
 
     found = run(work)
-    lines = [f"{key:<10} {value}" for key, value in found.items() if key != "tables"]
-    lines += [
-        f"  {name:<20} {t['rows']:>10,} rows {t['bytes']:>14,} bytes" for name, t in found["tables"].items()
+    emit(found, as_json=as_json, text="\n".join(_doctor_lines(found)))
+
+
+def _doctor_lines(found: dict[str, Any]) -> list[str]:
+    """For people: sizes in units, and only the tables that hold something."""
+    free = found["freeBytes"]
+    shown = {**found, "freeBytes": None if free is None else size(free)}
+    words = {"freeBytes": "free", "poolSize": "processes"}
+    lines = [
+        f"{words.get(key, key):<10} {value}"
+        for key, value in shown.items()
+        if key != "tables" and value is not None
     ]
-    emit(found, as_json=as_json, text="\n".join(lines))
+    tables = {name: each for name, each in found["tables"].items() if each["rows"]}
+    if not tables:
+        return [*lines, "tables     all empty"]
+    lines.append(f"{'tables':<20} {'rows':>12} {'size':>10}")
+    return lines + [f"  {name:<18} {t['rows']:>12,} {size(t['bytes']):>10}" for name, t in tables.items()]
+
+
+def size(count: int) -> str:
+    """Bytes for people: ``3.2 MB``."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from cauldron.adapters.documents import read_mapping
 from cauldron.bootstrap import TABLES, Studio
 from cauldron.cli.output import REFUSED, command, emit, talk
 from cauldron.cli.progress import bar
-from cauldron.cli.session import read_file, run
+from cauldron.cli.session import run
 from cauldron.domain.audit import compare
 from cauldron.domain.errors import Unavailable
 from cauldron.persistence.leases import Leases
@@ -53,7 +54,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Look for what should not be there in the store; exit 1 when a rule is over its bound."""
-    old = read_file(baseline) if baseline else None
+    old = read_mapping(baseline) if baseline else None
     if old is not None:
         compare(old, {"rules": []})
     chosen([*(rule or ()), *(fix or ())])  # before anything is read

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from cauldron.adapters.documents import SUFFIXES, read_mapping
 from cauldron.adapters.media_files import load
 from cauldron.bootstrap import Studio
 from cauldron.cli.output import command, emit, talk
-from cauldron.cli.session import DOCUMENT_SUFFIXES, read_mapping, run
+from cauldron.cli.session import run
 from cauldron.domain.errors import CauldronError, Invalid, NotFound, Refused
 from cauldron.domain.media import digest_of, is_media
 from cauldron.domain.snapshot import Snapshot, snapshot_of_tool, take_snapshot
@@ -70,7 +71,7 @@ async def snapshot_for(app: Studio, name: str) -> Snapshot:
     Raises:
         NotFound: there is no such spell or tool. InvalidMany: its graph is broken.
     """
-    if name.lower().endswith(DOCUMENT_SUFFIXES):
+    if name.lower().endswith(SUFFIXES):
         checked = check_document(read_mapping(Path(name)), app.tools, source=name)
         return take_snapshot(checked)
     try:

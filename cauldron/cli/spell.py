@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from cauldron.adapters.documents import read_mapping
 from cauldron.bootstrap import Studio
 from cauldron.cli.output import MALFORMED, command, emit, error_lines, talk
-from cauldron.cli.session import read_file, run
+from cauldron.cli.session import run
 from cauldron.cli.tool import table, with_tools
 from cauldron.domain.errors import InvalidMany, NotFound, Problem
 from cauldron.domain.spell_graph import CheckedSpell, check_document
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 @command
 def validate_command(file: File, as_json: AsJson = False) -> None:
     """Check a spell document: its form, its graph, and every input against its tool."""
-    document = read_file(file)
+    document = read_mapping(file)
     try:
         checked = with_tools(lambda known: check_document(document, known, source=str(file)))
     except InvalidMany as error:
@@ -75,7 +76,7 @@ def problem_list(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
 @command
 def save_command(file: File, revision: Revision = None, as_json: AsJson = False) -> None:
     """Keep a spell document as the draft of the spell with its slug."""
-    document = read_file(file)
+    document = read_mapping(file)
 
     async def work(app: Studio) -> tuple[Doc, tuple[Problem, ...]]:
         await app.tools.refresh(app.store)

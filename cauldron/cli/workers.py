@@ -1,6 +1,7 @@
 """Workers: being one, and looking at all of them."""
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from cauldron.ports.storage import Doc
 
 MOST_WORKERS = 10_000
 SHOWN_JOBS = 3
+LOOK_EVERY_S = 0.5
 group = typer.Typer(invoke_without_command=True, help="Work on whatever is queued, or list who does.")
 
 
@@ -44,10 +46,9 @@ async def _work(app: Studio, *, slots: int | None, until_idle: bool) -> None:
         while not stop.is_set():
             if until_idle and await app.is_idle():
                 break
-            try:
-                await asyncio.wait_for(stop.wait(), 0.5)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):  # wait_for may swallow a cancellation
+                    await stop.wait()
     if engine.worker is not None:
         done = engine.worker.counters
         talk.print(f"done {done.done}, failed {done.failed}, retried {done.retried}, lost {done.lost}")

@@ -10,12 +10,12 @@ from cauldron.domain.commands import EndCast
 from cauldron.domain.errors import Invalid
 from cauldron.domain.times import iso
 from cauldron.persistence.tables import CAST_EVENTS
-from cauldron.ports.storage import Doc, Insert, Patch, Put, Store
+from cauldron.ports.storage import Doc, Patch, Store
 from cauldron.ports.system import Clock
 from cauldron.services.audit_streams import CastCheck, differing_cooks
 from cauldron.services.auditing import pages
 from cauldron.services.casting import Casting, stream_of
-from cauldron.services.rebuilding import DELIVERED, Findings, Rebuilding
+from cauldron.services.rebuilding import Findings, Rebuilding
 
 ACTOR = "system"
 ALIVE = frozenset({"queued", "running", "waiting", "settled", "held"})  # jobs that still end by themselves
@@ -111,18 +111,11 @@ class Fixing:
         async for cook_id, findings in differing_cooks(self.store, self.rebuilding, tally):
             if findings.differing and apply:
                 await self.rebuilding.rewrite(cook_id, Findings())
-        async for differing in CastCheck(self.store, self.clock()).run(tally):
-            if apply:
-                for table, doc in differing:
-                    await self._replace(table, doc)
+        casts = CastCheck(self.store, self.clock())
+        async for differing in casts.run(tally):
+            for table, doc in differing if apply else ():
+                await casts.put(table, doc)
         return tally.found
-
-    async def _replace(self, table: str, doc: Doc) -> None:
-        if table != "generationOutputs":
-            await self.store.commit([Put(table, doc, None)], atomic=False)
-            return
-        kept = {key: value for key, value in doc.items() if key not in DELIVERED and key != "_id"}
-        await self.store.commit([Insert(table, doc), Patch(table, doc["_id"], kept)], atomic=False)
 
     async def _strays(self, apply: bool) -> int:
         return await self.strays(apply=apply)
