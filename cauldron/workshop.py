@@ -17,6 +17,7 @@ from cauldron.persistence.tables import EXPORT_JOBS
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.pictures import Pictures
 from cauldron.ports.storage import Store
+from cauldron.services.analysing import Analysing
 from cauldron.services.casting import Casting
 from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Dispatcher
@@ -72,6 +73,10 @@ class Workshop:
     @cached_property
     def review_queue(self) -> ReviewQueue:
         return ReviewQueue(self._parts.store, self._parts.clock)
+
+    @cached_property
+    def analysing(self) -> Analysing:
+        return Analysing(self._parts.store, self._parts.cooks, self._parts.recipes)
 
     @cached_property
     def media(self) -> MediaAccess:

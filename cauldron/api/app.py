@@ -21,6 +21,7 @@ from cauldron.api import (
 )
 from cauldron.api.live import sse, websocket
 from cauldron.api.routes import (
+    analytics,
     casts,
     collections,
     cooks,
@@ -69,6 +70,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     spells.router,
     casts.router,
     exports.router,
+    analytics.router,
 )
 RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES, *websocket.ROUTES)  # beside FastAPI's own
 

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -162,6 +162,13 @@ class Plan:
             traits = self.selection(slot).traits
             found[slot] = label in traits and str(traits[label]) == value
         return found
+
+    def shown_columns(
+        self,
+    ) -> Iterator[tuple[str, npt.NDArray[np.int32], Callable[[int], TraitValue | None]]]:
+        """Per trait that the metadata shows: label, option of every slot, and what an option shows."""
+        for label, place, texts in self._shown:
+            yield label, self.rows[:, place], texts.trait
 
     def selections(self, slots: Sequence[int] | None = None) -> Iterator[Selection]:
         """The selections of ``slots``, or of all."""

@@ -52,7 +52,7 @@ class PieceListing:
         if query.traits:
             folded = await self.cooks.load(stream_of(query.cook_id))
             if folded.state.state is not State.IDLE:
-                return await self._by_plan(query, _Made.of(folded.state), limit=limit, after=after)
+                return await self._by_plan(query, Made.of(folded.state), limit=limit, after=after)
         return await self._by_index(query, limit=limit, after=after)
 
     async def _by_index(self, query: PieceQuery, *, limit: int, after: tuple[int, str] | None) -> Page:
@@ -71,7 +71,7 @@ class PieceListing:
         return await listing.page(self.store, limit=limit, after=after)
 
     async def _by_plan(
-        self, query: PieceQuery, made: "_Made", *, limit: int, after: tuple[int, str] | None
+        self, query: PieceQuery, made: "Made", *, limit: int, after: tuple[int, str] | None
     ) -> Page:
         first = max(query.first, after[0] + 1 if after else 1)
         numbers = await self._numbers(query, made)
@@ -82,7 +82,7 @@ class PieceListing:
         items = [doc for doc in docs if doc is not None and query.state in (None, doc["state"])]
         return Page(items=items, next=more)
 
-    async def _numbers(self, query: PieceQuery, made: "_Made") -> npt.NDArray[np.int64]:
+    async def _numbers(self, query: PieceQuery, made: "Made") -> npt.NDArray[np.int64]:
         """Numbers of the pieces in the state wanted whose rows show all traits, ascending."""
         found: list[npt.NDArray[np.int64]] = []
         for index, (start, blob) in enumerate(made.plans):
@@ -109,7 +109,7 @@ def _shows(doc: Doc, traits: Mapping[str, str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class Made:
     """A copy of what a cook has made: it may go on while plans are read."""
 
     states: npt.NDArray[np.uint8]
@@ -117,7 +117,7 @@ class _Made:
     plans: Sequence[tuple[int, str]]  # first piece, plan blob
 
     @classmethod
-    def of(cls, cook: Cook) -> "_Made":
+    def of(cls, cook: Cook) -> "Made":
         states = np.frombuffer(bytes(cook.piece_state), dtype=np.uint8)
         slots = np.frombuffer(array("I", cook.slot_of).tobytes(), dtype=np.uint32)
         return cls(states, slots, [(first, blob) for first, blob, _ in cook.plans])

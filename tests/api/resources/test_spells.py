@@ -7,9 +7,10 @@ import httpx2
 import jsonschema
 import pytest
 
+from cauldron.domain.errors import InvalidMany
 from cauldron.domain.port_schema import schema_of
 from cauldron.domain.tool import check_inputs
-from cauldron.domain.errors import InvalidMany
+from cauldron.services.cooking import Wanted
 from tests.api.resources.desk import Desk, Desks, png
 
 SPELL: dict[str, Any] = {
@@ -96,7 +97,7 @@ def test_what_is_wrong_with_a_spell_is_listed(desks: Desks, run: Any):
         broken = SPELL | {"steps": [{"id": "card", "tool": "no.such", "inputs": {}}]}
         checked = (await desk.client.post("/api/v1/spells/validate", json={"document": broken})).json()
         assert not checked["ok"]
-        assert checked["problems"][0]["path"].startswith("steps[0]")
+        assert checked["problems"][0]["path"].startswith("steps[card]")
         fine = (await desk.client.post("/api/v1/spells/validate", json={"document": SPELL})).json()
         assert fine["ok"]
         assert fine["inputSchema"]["required"] == ["words"]
@@ -215,6 +216,10 @@ def test_a_cast_is_cancelled_once(desks: Desks, run: Any):
     run(story())
 
 
+TEMPLATE: dict[str, Any] = {"tool": "text.template", "inputs": {"template": "x"}}
+STRANGE = {"media": [{"media": "sha256:x", "mime": "a/b"}]}
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
     [
@@ -222,10 +227,10 @@ def test_a_cast_is_cancelled_once(desks: Desks, run: Any):
         ({"spell": "a", "tool": "b"}, "spell"),
         ({"tool": "text.template", "inputs": {}}, "text-template.template"),
         ({"tool": "text.template", "inputs": {"template": 3}}, "text-template.template"),
-        ({"tool": "text.template", "inputs": {"template": "x"}, "costUsd": 0}, "costUsd"),
-        ({"tool": "static.media", "inputs": {"media": [{"media": "sha256:x", "mime": "a/b"}]}}, "inputs.media[0]"),
-        ({"tool": "text.template", "inputs": {"template": "x"}, "callbackUrl": "https://u:p@example.com/"}, "callbackUrl"),
-        ({"tool": "text.template", "inputs": {"template": "x"}, "callbackUrl": "http://example.com/"}, "callbackUrl"),
+        (TEMPLATE | {"costUsd": 0}, "costUsd"),
+        ({"tool": "static.media", "inputs": STRANGE}, "inputs.media[0]"),
+        (TEMPLATE | {"callbackUrl": "https://u:p@example.com/"}, "callbackUrl"),
+        (TEMPLATE | {"callbackUrl": "http://example.com/"}, "callbackUrl"),
     ],
 )  # fmt: skip
 def test_a_malformed_cast_names_the_field(body: dict[str, Any], path: str, desks: Desks, run: Any):
@@ -249,8 +254,6 @@ def test_casts_inside_a_cook_can_be_read_and_not_cancelled(desks: Desks, run: An
             },
             caller=desk.studio.caller,
         )  # fmt: skip
-        from cauldron.services.cooking import Wanted
-
         started = await desk.studio.cooking.start(
             Wanted(collection_id=cook["_id"]), caller=desk.studio.caller
         )
