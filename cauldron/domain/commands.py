@@ -28,7 +28,10 @@ class StartCook:
     visibility: str = "private"
     environment: str = "live"
     notification_platform: str = "none"
+    charge: Mapping[str, Any] | None = None  # what pays for the pieces; None: free of charge
     callback_url: str = ""
+    budget: Mapping[str, Any] | None = None  # domain.budget.BudgetDocument
+    estimate: Mapping[str, Any] | None = None  # what was shown before it began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +45,23 @@ class PauseCook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeCook:
-    """Start pieces again, from Paused or from an end that left pieces to make."""
+    """Start pieces again, from Paused or from an end that left pieces to make.
+
+    A cook that is charged needs a new ``charge`` after its end: the old hold is closed.
+    """
 
     key: str
     reason: str = ""
+    charge: Mapping[str, Any] | None = None
+    budget: Mapping[str, Any] | None = None  # in place of the one it has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExhaustBudget:
+    """The owner found no room for a further piece; ``in_flight`` pieces are queued or running."""
+
+    key: str
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +124,7 @@ class RefillSlots:
     plan_hash: str
     base: str = ""
     reason: str = "refill"
+    charge: Mapping[str, Any] | None = None  # as of ResumeCook, after the cook's end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +144,7 @@ CookCommand = (
     StartCook
     | PauseCook
     | ResumeCook
+    | ExhaustBudget
     | StopCook
     | FailCook
     | RecordPiece

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from cauldron.domain.budget import REASON, Amount, check_budget, crossed
 from cauldron.domain.commands import (
     CookCommand,
+    ExhaustBudget,
     FailCook,
     PauseCook,
     RecordExport,
@@ -15,6 +17,8 @@ from cauldron.domain.commands import (
     StartCook,
     StopCook,
 )
+from cauldron.domain.cook_budget import check_raise, exhaust, reached, spent_on, taken_by
+from cauldron.domain.cook_charge import EXHAUSTED, paid
 from cauldron.domain.cook_state import (
     APPROVED,
     CULLED,
@@ -98,6 +102,13 @@ def _start(cook: Cook, c: StartCook) -> list[Event]:
     }
     if c.callback_url:
         started["callbackUrl"] = c.callback_url
+    if c.budget is not None:
+        check_budget(c.budget)
+        started["budget"] = dict(c.budget)
+    if c.estimate is not None:
+        started["estimate"] = dict(c.estimate)
+    if c.charge:
+        started["charge"] = dict(c.charge)
     queued = {
         "from": 1,
         "to": c.amount,
@@ -117,15 +128,34 @@ def _pause(cook: Cook, c: PauseCook) -> list[Event]:
 
 
 def _resume(cook: Cook, c: ResumeCook) -> list[Event]:
-    if cook.state is State.COOKING:
+    if cook.state is State.COOKING and c.budget is None:
         return []
+    check_raise(cook, c)
     if cook.state in ENDED and not cook.outstanding:
         raise Refused(
             f"nothing is left to make: the cook is {cook.state}; refill rejected or failed pieces instead",
             state=cook.state.value,
         )
-    resumed = Event("CookResumed", _with({}, reason=c.reason))
+    resumed = _resumed(cook, c.charge, reason=c.reason)
+    if c.budget is not None:
+        resumed.data["budget"] = dict(c.budget)
     return [resumed] if cook.outstanding else [resumed, _completion(cook)]
+
+
+def _resumed(cook: Cook, charge: Mapping[str, Any] | None, *, reason: str) -> Event:
+    """Going on; after its end a cook that is charged needs something new that pays.
+
+    Raises:
+        Refused: it has nothing.
+    """
+    if cook.charge and not charge and cook.state in ENDED:
+        raise Refused("what paid for this cook was closed at its end: say what it may cost from here on")
+    return Event("CookResumed", _with({}, reason=reason) | ({"charge": dict(charge)} if charge else {}))
+
+
+def _closing(cook: Cook) -> dict[str, str]:
+    """At an end: the hold that nothing more is charged to."""
+    return {"closes": cook.charge["hold"]} if cook.charge else {}
 
 
 def _stop(cook: Cook, c: StopCook) -> list[Event]:
@@ -133,7 +163,7 @@ def _stop(cook: Cook, c: StopCook) -> list[Event]:
         return []
     if cook.state not in (State.COOKING, State.PAUSED):
         raise _not_now("stop", cook)
-    return [Event("CookStopped", _with({}, reason=c.reason))]
+    return [Event("CookStopped", _with({}, reason=c.reason) | _closing(cook))]
 
 
 def _fail(cook: Cook, c: FailCook) -> list[Event]:
@@ -141,7 +171,7 @@ def _fail(cook: Cook, c: FailCook) -> list[Event]:
         return []
     if cook.state not in (State.COOKING, State.PAUSED):
         raise _not_now("fail", cook)
-    return [Event("CookFailed", _with({"reason": c.reason}, detail=c.detail))]
+    return [Event("CookFailed", _with({"reason": c.reason}, detail=c.detail) | _closing(cook))]
 
 
 def _record(cook: Cook, c: RecordPiece) -> list[Event]:
@@ -150,17 +180,23 @@ def _record(cook: Cook, c: RecordPiece) -> list[Event]:
         raise NotFound(f"there is no piece {c.piece}", piece=c.piece)
     if code != QUEUED:
         return []  # recorded already: a doubled or late report changes nothing
-    events = [_ended_piece(cook, c)]
+    spent = spent_on(cook, c)
+    marks = crossed(cook.spending, spent) if cook.spending is not None else []
+    events = [_ended_piece(cook, c, spent), *(reached(cook, mark, spent) for mark in marks)]
     last = cook.outstanding == 1
     if c.error is not None and _over_budget(cook) and cook.state is State.COOKING and not last:
         detail = f"{cook.failures_since_resume + 1} pieces failed; the last one: {c.error['message']}"
         events.append(Event("CookPaused", {"reason": "failure_budget", "detail": detail}))
     elif last and cook.state is State.COOKING:
         events.append(_completion(cook, failed=c.error is not None, generated=c.error is None))
+    elif cook.charge and spent.points_milli < taken_by(cook, c).points_milli and cook.state is State.COOKING:
+        events.append(Event("CookPaused", dict(EXHAUSTED)))
+    elif 100 in marks and cook.state is State.COOKING:
+        events.append(Event("CookPaused", {"reason": REASON, "detail": "the budget is spent"}))
     return events
 
 
-def _ended_piece(cook: Cook, c: RecordPiece) -> Event:
+def _ended_piece(cook: Cook, c: RecordPiece, spent: Amount) -> Event:
     body: dict[str, Any] = {
         "piece": c.piece,
         "slot": cook.slot_of[c.piece - 1],
@@ -169,9 +205,17 @@ def _ended_piece(cook: Cook, c: RecordPiece) -> Event:
         "durationMs": c.duration_ms,
         "costMicroUsd": c.cost_micro_usd,
     }
+    if cook.spending is not None:
+        body["charged"] = list(spent)
+        taken = taken_by(cook, c)
+        if taken != spent:
+            body["wanted"] = list(taken)
     if c.error is not None:
         return Event("GenerationFailed", body | {"error": dict(c.error)})
-    return Event("PieceGenerated", body | {"output": dict(c.output or {}), "pointsMilli": c.points_milli})
+    body["output"] = dict(c.output or {})
+    if cook.charge:
+        return Event("PieceGenerated", body | paid(cook, c, milli=spent.points_milli))
+    return Event("PieceGenerated", body | {"pointsMilli": min(c.points_milli, spent.points_milli)})
 
 
 def _over_budget(cook: Cook) -> bool:
@@ -180,7 +224,8 @@ def _over_budget(cook: Cook) -> bool:
 
 def _completion(cook: Cook, *, generated: bool = False, failed: bool = False) -> Event:
     slots_failed = cook.counts[FAILED] + failed
-    return Event("CookCompleted", {"generated": cook.made + generated, "failed": slots_failed})
+    body = {"generated": cook.made + generated, "failed": slots_failed}
+    return Event("CookCompleted", body | _closing(cook))
 
 
 def _review(cook: Cook, c: ReviewPieces) -> list[Event]:
@@ -239,7 +284,9 @@ def _refill(cook: Cook, c: RefillSlots) -> list[Event]:
         "reason": c.reason,
     }
     queued = Event("PiecesQueued", body)
-    return [Event("CookResumed", {"reason": "refill"}), queued] if cook.state in ENDED else [queued]
+    if cook.state not in ENDED:
+        return [queued]
+    return [_resumed(cook, c.charge, reason="refill"), queued]
 
 
 def _export(cook: Cook, c: RecordExport) -> list[Event]:
@@ -276,6 +323,7 @@ _DECIDE: Mapping[type, Callable[[Cook, Any], list[Event]]] = {
     StartCook: _start,
     PauseCook: _pause,
     ResumeCook: _resume,
+    ExhaustBudget: exhaust,
     StopCook: _stop,
     FailCook: _fail,
     RecordPiece: _record,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
+from cauldron.domain.budget import Amount, Spending, note, raised, spending_of
 from cauldron.domain.events import Event
 
 
@@ -40,6 +41,8 @@ class Cook:
     __slots__ = (
         "amount",
         "attempts",
+        "charge",
+        "charged_milli",
         "completions",
         "cost_micro_usd",
         "counts",
@@ -60,6 +63,7 @@ class Cook:
         "recent",
         "slot_current",
         "slot_of",
+        "spending",
         "started",
         "state",
         "turns",
@@ -70,6 +74,8 @@ class Cook:
         self.started: Mapping[str, Any] = {}  # data of CookStarted
         self.amount = 0
         self.attempts = 0
+        self.charge: Mapping[str, Any] = {}  # what pays now; empty: free of charge
+        self.charged_milli = 0  # to that
         self.counts = [0] * len(PIECE_STATES)  # pieces per piece state
         self.piece_state = bytearray()
         self.piece_attempts = bytearray()
@@ -91,6 +97,12 @@ class Cook:
         self.completions = 0
         self.turns = 0  # changes of ``state``, asked for or by itself
         self.published_tokens = ""  # blob digest, once published
+        self.spending: Spending | None = None  # None: without a budget
+
+    @property
+    def left_milli(self) -> int:
+        """What may still be charged, in milli-points."""
+        return int(self.charge["capMilli"]) - self.charged_milli if self.charge else 0
 
     @property
     def pieces(self) -> int:
@@ -164,7 +176,10 @@ def _started(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.state, cook.started, cook.first_ms = State.COOKING, data, ts
     cook.turns += 1
     cook.amount, cook.attempts = data["amount"], data["attempts"]
+    cook.charge = data.get("charge") or {}
     cook.slot_current = array("I", bytes(4 * data["amount"]))
+    if "budget" in data:
+        cook.spending = spending_of(data["budget"])
     cook.recent = [(ts, 0)]
 
 
@@ -191,7 +206,10 @@ def _generated(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.last_generated = index + 1
     cook.cost_micro_usd += data["costMicroUsd"]
     cook.points_milli += data["pointsMilli"]
+    cook.charged_milli += data["pointsMilli"]
     cook.duration_ms += data["durationMs"]
+    if cook.spending is not None:
+        _charge(cook.spending, data)
     if ts != cook.recent[-1][0]:
         cook.recent.append((ts, cook.made))
         if len(cook.recent) > 64:
@@ -208,6 +226,18 @@ def _failed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.cost_micro_usd += data["costMicroUsd"]
     code = data["error"].get("code", "error")
     cook.failures_by_code[code] = cook.failures_by_code.get(code, 0) + 1
+    if cook.spending is not None:
+        _charge(cook.spending, data)
+
+
+def _charge(spending: Spending, data: Mapping[str, Any]) -> None:
+    charged = Amount(*data.get("charged", (0, 0)))
+    note(spending, Amount(*data.get("wanted", charged)), charged)
+
+
+def _budget_reached(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
+    if cook.spending is not None:
+        cook.spending.told.add(data.get("percent", 100))
 
 
 def _reviewed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
@@ -239,6 +269,10 @@ def _resumed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.state, cook.pause_reason, cook.pause_detail = State.COOKING, "", ""
     cook.turns += 1
     cook.failures_since_resume = 0
+    if "budget" in data:
+        cook.spending = raised(cook.spending, data["budget"])
+    if "charge" in data:
+        cook.charge, cook.charged_milli = data["charge"], 0
     cook.recent = [(ts, cook.made)]
 
 
@@ -270,6 +304,8 @@ _FOLD: Mapping[str, Callable[[Cook, Mapping[str, Any], int], None]] = {
     "PiecesQueued": _queued,
     "PieceGenerated": _generated,
     "GenerationFailed": _failed,
+    "BudgetReached": _budget_reached,
+    "BudgetExhausted": _budget_reached,
     "PiecesReviewed": _reviewed,
     "CookPaused": _paused,
     "CookResumed": _resumed,

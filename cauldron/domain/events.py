@@ -9,6 +9,50 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
+from cauldron.domain.ledger_events import (
+    LEDGER_EVENTS,
+    CaptureWasted,
+    CreatorClawedBack,
+    CreatorEarned,
+    GrantExpired,
+    HoldClosed,
+    HoldOpened,
+    PointsCaptured,
+    PointsDeposited,
+    PointsGranted,
+    PointsHeld,
+    PointsRefunded,
+    PointsReleased,
+    PointsWithdrawn,
+    RateSet,
+    RefundDecided,
+)
+
+__all__ = [
+    "DECISION_EVENTS",
+    "EVENT_TYPES",
+    "FLATTENED",
+    "CaptureWasted",
+    "CreatorClawedBack",
+    "CreatorEarned",
+    "Event",
+    "GrantExpired",
+    "HoldClosed",
+    "HoldOpened",
+    "PointsCaptured",
+    "PointsDeposited",
+    "PointsGranted",
+    "PointsHeld",
+    "PointsRefunded",
+    "PointsReleased",
+    "PointsWithdrawn",
+    "RateSet",
+    "RefundDecided",
+    "StepRecord",
+    "flatten",
+    "rows_in",
+]
+
 
 class Event(NamedTuple):
     """One recorded fact: a type of this module and its data."""
@@ -36,6 +80,7 @@ class StepRecord(TypedDict):
     error: NotRequired[dict[str, str]]
     runId: NotRequired[str]
     attempt: NotRequired[int]
+    charge: NotRequired[dict[str, int]]  # price, cost, taken, provider and creator, in milli-points
 
 
 class CookStarted(TypedDict):
@@ -58,6 +103,9 @@ class CookStarted(TypedDict):
     failureBudget: int  # pieces that may fail before the cook pauses
     notificationPlatform: str
     callbackUrl: NotRequired[str]
+    charge: NotRequired[dict[str, Any]]  # the hold that pays, its cap and terms; absent: no hold
+    budget: NotRequired[dict[str, Any]]  # domain.budget.BudgetDocument
+    estimate: NotRequired[dict[str, Any]]  # what was shown before it began
 
 
 class _QueuedRange(TypedDict):
@@ -87,6 +135,9 @@ class PieceGenerated(TypedDict):
     durationMs: int
     costMicroUsd: int
     pointsMilli: int
+    charged: NotRequired[list[int]]  # [milli-points, micro-USD] against the budget
+    wanted: NotRequired[list[int]]  # what it took, where that was more
+    hold: NotRequired[str]  # what the steps were charged to
 
 
 class GenerationFailed(TypedDict):
@@ -99,6 +150,23 @@ class GenerationFailed(TypedDict):
     steps: list[StepRecord]
     durationMs: int
     costMicroUsd: int
+    charged: NotRequired[list[int]]  # as in PieceGenerated
+    wanted: NotRequired[list[int]]
+
+
+class BudgetReached(TypedDict):
+    """So much of a cook's budget is spent; once per mark and budget."""
+
+    percent: int  # 50 | 80
+    pointsMilli: int  # spent
+    microUsd: int
+
+
+class BudgetExhausted(TypedDict):
+    """Nothing more can be charged, or no further piece fits; once per budget."""
+
+    pointsMilli: int  # spent
+    microUsd: int
 
 
 class PiecesReviewed(TypedDict):
@@ -110,26 +178,31 @@ class PiecesReviewed(TypedDict):
 
 
 class CookPaused(TypedDict):
-    reason: str  # asked | failure_budget | points_exhausted | tool_unavailable | disk_full
+    reason: str  # asked | failure_budget | budget_exhausted | points_exhausted | tool_unavailable | disk_full
     detail: NotRequired[str]
 
 
 class CookResumed(TypedDict):
     reason: NotRequired[str]
+    budget: NotRequired[dict[str, Any]]  # a new one
+    charge: NotRequired[dict[str, Any]]  # the hold that pays from here on
 
 
 class CookStopped(TypedDict):
     reason: NotRequired[str]
+    closes: NotRequired[str]  # the hold that nothing more is charged to
 
 
 class CookCompleted(TypedDict):
     generated: int
     failed: int
+    closes: NotRequired[str]
 
 
 class CookFailed(TypedDict):
     reason: str
     detail: NotRequired[str]
+    closes: NotRequired[str]
 
 
 class CookExported(TypedDict):
@@ -172,6 +245,7 @@ class CastStarted(TypedDict):
     creditTxId: str
     notificationPlatform: str
     callbackUrl: NotRequired[str]
+    charge: NotRequired[dict[str, Any]]  # the hold that pays, its cap and terms; absent: free of charge
 
 
 class CastEnded(TypedDict):
@@ -180,6 +254,9 @@ class CastEnded(TypedDict):
     steps: list[StepRecord]
     outputs: dict[str, Any]
     error: NotRequired[dict[str, str]]
+    pointsMilli: NotRequired[int]  # charged in all
+    hold: NotRequired[str]  # what the steps were charged to
+    closes: NotRequired[str]
 
 
 EVENT_TYPES: Mapping[str, str] = {
@@ -187,6 +264,8 @@ EVENT_TYPES: Mapping[str, str] = {
     "PiecesQueued": "A range of pieces entered the queue; read as one PieceQueued per piece.",
     "PieceGenerated": "A piece was made and waits for review.",
     "GenerationFailed": "A piece failed for good, after its attempts.",
+    "BudgetReached": "50 or 80 % of the budget is spent; once per mark and budget.",
+    "BudgetExhausted": "No further piece fits the budget; once per budget.",
     "PiecesReviewed": "A decision on ranges of pieces; read as PieceReviewed and "
     "PieceApproved, PieceRejected, PieceCulled, PieceKept or PieceReset per piece.",
     "CookPaused": "No further piece starts; the reason is kept.",
@@ -201,6 +280,7 @@ EVENT_TYPES: Mapping[str, str] = {
     "CastCompleted": "A cast ended with its output.",
     "CastFailed": "A cast ended without an output.",
     "CastCancelled": "A cast was cancelled.",
+    **LEDGER_EVENTS,
 }
 
 FLATTENED: Mapping[str, str] = {
@@ -227,7 +307,7 @@ def rows_in(event: Event) -> int:
     if event.type == "PiecesQueued":
         return int(event.data["to"] - event.data["from"] + 1)
     if event.type == "PiecesReviewed":
-        return 2 * sum(high - low + 1 for low, high in event.data["pieces"])
+        return 2 * sum(int(high - low + 1) for low, high in event.data["pieces"])
     return 1
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cauldron.domain.budget import burn_down
 from cauldron.domain.cook_state import (
     APPROVED,
     CULLED,
@@ -51,6 +52,8 @@ def status_document(cook: Cook, *, seq: int) -> dict[str, Any]:
     rate = rate_per_s(cook)
     alive = cook.state is State.COOKING
     approved = counts[APPROVED] + counts[KEPT]
+    spending = cook.spending
+    budget = None if spending is None else burn_down(spending, made=cook.made)
     return {
         "_id": started["cookId"],
         "schemaVersion": 2,
@@ -76,6 +79,7 @@ def status_document(cook: Cook, *, seq: int) -> dict[str, Any]:
         "costPts": cook.points_milli / 1000,
         "costUsd": cook.cost_micro_usd / 1_000_000,
         "durationMs": cook.duration_ms,
+        "budget": budget,
         "rate": round(rate, 3),
         "eta": round(counts[QUEUED] / rate, 1) if rate and alive else None,
         "startedAt": iso(cook.first_ms),

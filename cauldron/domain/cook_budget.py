@@ -1,0 +1,62 @@
+"""What a cook's budget decides: what a piece is charged, which marks it reaches, when the cook rests."""
+
+from typing import Any
+
+from cauldron.domain.budget import NOTHING, REASON, Amount, capped, check_budget, points_at, raised, room
+from cauldron.domain.commands import ExhaustBudget, RecordPiece, ResumeCook
+from cauldron.domain.cook_charge import payable, price_wanted
+from cauldron.domain.cook_state import Cook, State
+from cauldron.domain.errors import Refused
+from cauldron.domain.events import Event
+
+
+def taken_by(cook: Cook, c: RecordPiece) -> Amount:
+    """What a piece took: USD for every try, points for what succeeded."""
+    if c.error is not None:
+        return Amount(0, c.cost_micro_usd)
+    if cook.charge:
+        return Amount(price_wanted(cook, c), c.cost_micro_usd)
+    if c.points_milli or cook.spending is None:
+        return Amount(c.points_milli, c.cost_micro_usd)
+    made = sum(s["costMicroUsd"] for s in c.steps if s["status"] == "success")
+    return Amount(points_at(made, cook.spending.micro_usd_per_point), c.cost_micro_usd)
+
+
+def spent_on(cook: Cook, c: RecordPiece) -> Amount:
+    """What is charged for a piece: never more than what is left of the hold and of the budget."""
+    taken = taken_by(cook, c)
+    if cook.charge:
+        taken = taken._replace(points_milli=payable(cook, taken.points_milli))
+    return taken if cook.spending is None else capped(cook.spending, taken)
+
+
+def reached(cook: Cook, mark: int, charge: Amount) -> Event:
+    """That ``charge`` brings what is spent to ``mark`` percent."""
+    spent = cook.spending.spent if cook.spending is not None else NOTHING
+    body: dict[str, Any] = {
+        "pointsMilli": spent.points_milli + charge.points_milli,
+        "microUsd": spent.micro_usd + charge.micro_usd,
+    }
+    return Event("BudgetExhausted", body) if mark == 100 else Event("BudgetReached", {"percent": mark} | body)
+
+
+def exhaust(cook: Cook, c: ExhaustBudget) -> list[Event]:
+    """The pause of a cook whose budget has no room for a further piece."""
+    if cook.state is not State.COOKING or cook.spending is None or not cook.outstanding:
+        return []
+    if room(cook.spending, in_flight=c.in_flight) != 0 or c.in_flight:
+        return []  # it has been raised meanwhile, or what is in flight may leave room
+    told = 100 in cook.spending.told
+    paused = Event("CookPaused", {"reason": REASON, "detail": "no further piece fits the budget"})
+    return [paused] if told else [reached(cook, 100, NOTHING), paused]
+
+
+def check_raise(cook: Cook, c: ResumeCook) -> None:
+    """Raises Refused: without room for one piece the cook would pause again at once."""
+    spending = cook.spending
+    if c.budget is not None:
+        check_budget(c.budget)
+        spending = raised(cook.spending, c.budget)
+    exhausted = cook.state is State.PAUSED and cook.pause_reason == REASON
+    if exhausted and spending is not None and cook.outstanding and room(spending, in_flight=0) == 0:
+        raise Refused("the budget is used up: resume with a higher one", state=cook.state.value)
