@@ -8,6 +8,7 @@ from typing import Any
 from cauldron.domain.commands import EndCast, StartCast
 from cauldron.domain.errors import NotFound, Refused
 from cauldron.domain.events import Event
+from cauldron.domain.ledger_pricing import charge_of, charged_steps, taken_of
 
 
 class CastState(StrEnum):
@@ -52,15 +53,29 @@ def decide(cast: Cast, command: StartCast | EndCast) -> list[Event]:
     if cast.state is not CastState.RUNNING:
         return []  # terminal is terminal: a late end changes nothing
     body: dict[str, Any] = {"steps": list(command.steps), "outputs": dict(command.outputs)}
+    body |= _charged(cast, command)
     if command.error is not None:
         body["error"] = dict(command.error)
     return [Event(ENDS[command.status][0], body)]
 
 
+def _charged(cast: Cast, command: EndCast) -> dict[str, Any]:
+    """What the end of a cast that is paid for says besides; only a success is charged."""
+    if "charge" not in cast.started:
+        return {}
+    charge = charge_of(cast.started["charge"])
+    body: dict[str, Any] = {"pointsMilli": 0, "hold": charge.hold_id, "closes": charge.hold_id}
+    if command.status == "success":
+        last = max((step.get("attempt", 1) for step in command.steps), default=1)
+        steps = charged_steps(command.steps, charge, left_milli=charge.cap_milli, piece=0, attempt=last)
+        body |= {"steps": steps, "pointsMilli": taken_of(steps)}
+    return body
+
+
 def _start(cast: Cast, c: StartCast) -> list[Event]:
     if cast.state is not CastState.NONE:
         raise Refused(f"this cast has started already and is {cast.state}", state=cast.state.value)
-    body = {
+    body: dict[str, Any] = {
         "castId": c.cast_id,
         "spellId": c.spell_id,
         "spellName": c.spell_name,

@@ -39,7 +39,7 @@ def output_document(output_id: str, step: StepRecord, parents: Parents, *, seq: 
     """
     start, end = step["startMs"], step["endMs"]
     error = step.get("error")
-    return {
+    document = {
         "_id": output_id,
         "schemaVersion": SCHEMA_VERSION,
         "toolId": step["toolId"],
@@ -77,4 +77,16 @@ def output_document(output_id: str, step: StepRecord, parents: Parents, *, seq: 
         "cacheKey": step.get("cacheKey"),
         "cached": step.get("cached", False),
         "seq": seq,
+    }
+    return document | _points(step["charge"]) if "charge" in step else document
+
+
+def _points(charge: dict[str, int]) -> dict[str, float]:
+    """Who got what of the points charged for a step: spent = provider + creator + net."""
+    taken, provider, creator = charge["takenMilli"], charge["providerMilli"], charge["creatorMilli"]
+    return {
+        "pointsSpent": taken / 1000,
+        "providerPoints": provider / 1000,
+        "creatorPoints": creator / 1000,
+        "protocolNetPoints": (taken - provider - creator) / 1000,
     }

@@ -1,0 +1,225 @@
+"""What happened in the books. ``group`` is a posting group's id, ``legs`` its [account, milli-points] pairs.
+
+``asked`` tells whether a later command of the same id asks for the same. Amounts are
+milli-points, instants milliseconds since 1970 UTC.
+"""
+
+from typing import Any, TypedDict
+
+Legs = list[list[Any]]
+
+
+class PointsGranted(TypedDict):
+    """An account was given points."""
+
+    group: str
+    asked: str
+    account: str
+    grant: str
+    kind: str  # paid | promo | adjust
+    amountMilli: int
+    priority: int  # lower is spent first
+    expiresAt: int | None
+    note: str
+    legs: Legs
+
+
+class PointsDeposited(TypedDict):
+    """Money came in for an account, once per charge of the provider."""
+
+    group: str
+    asked: str
+    account: str
+    provider: str
+    chargeId: str
+    amountMilli: int
+    moneyMicroUsd: int
+    rateId: str
+    legs: Legs
+
+
+class PointsHeld(TypedDict):
+    """Points were set aside for a run; ``parts`` are [grant, milli-points] pairs in the order of spending."""
+
+    group: str
+    asked: str
+    account: str
+    hold: str
+    run: str
+    capMilli: int
+    parts: list[list[Any]]
+    terms: dict[str, Any]
+    expiresAt: int | None
+    environment: str
+    about: dict[str, str]
+    legs: Legs
+
+
+class PointsReleased(TypedDict):
+    """What a closed hold had not used came back; what had expired meanwhile did not."""
+
+    group: str
+    asked: str
+    account: str
+    hold: str
+    capturedMilli: int
+    leftMilli: int
+    expiredMilli: int
+    parts: list[list[Any]]
+    legs: Legs
+
+
+class GrantExpired(TypedDict):
+    """What was left of a grant is no longer anybody's."""
+
+    group: str
+    asked: str
+    account: str
+    grant: str
+    amountMilli: int
+    legs: Legs
+
+
+class PointsRefunded(TypedDict):
+    """A user got back what a capture had taken."""
+
+    group: str
+    asked: str
+    account: str
+    amountMilli: int
+    legs: Legs
+
+
+class HoldOpened(TypedDict):
+    """A hold's own stream began."""
+
+    hold: str
+    asked: str
+    account: str
+    run: str
+    capMilli: int
+    terms: dict[str, Any]
+    expiresAt: int | None
+    environment: str
+    about: dict[str, str]
+
+
+class PointsCaptured(TypedDict):
+    """Points were taken for steps that succeeded.
+
+    ``lines`` are [step, piece, attempt, taken, provider, creator, overrun].
+    """
+
+    group: str
+    asked: str
+    hold: str
+    account: str
+    takenMilli: int
+    providerMilli: int
+    creatorMilli: int
+    overrunMilli: int
+    lines: list[list[Any]]
+    legs: Legs
+
+
+class CaptureWasted(TypedDict):
+    """Something cost after its hold was closed: the platform bears it.
+
+    ``lines`` are [step, piece, attempt, price, cost].
+    """
+
+    group: str
+    asked: str
+    hold: str
+    account: str
+    costMilli: int
+    lines: list[list[Any]]
+    legs: Legs
+
+
+class HoldClosed(TypedDict):
+    """Nothing is captured from the hold any more."""
+
+    hold: str
+    asked: str
+    account: str
+    reason: str  # finished | cancelled | expired
+    capturedMilli: int
+    creatorMilli: int
+    leftMilli: int
+
+
+class RefundDecided(TypedDict):
+    """A capture, or a line of it, is to be given back; the postings follow under ``refund``."""
+
+    asked: str
+    hold: str
+    account: str
+    of: str
+    refund: str
+    amountMilli: int
+    creator: str
+    creatorMilli: int
+    providerMilli: int
+    keys: list[str]
+    reason: str
+
+
+class CreatorEarned(TypedDict):
+    """A creator's share of a run that is over may be withdrawn."""
+
+    group: str
+    asked: str
+    creator: str
+    amountMilli: int
+    hold: str
+    legs: Legs
+
+
+class CreatorClawedBack(TypedDict):
+    """A creator's share of a refund was taken back; the platform bears the withdrawn ``shortMilli``."""
+
+    group: str
+    asked: str
+    creator: str
+    amountMilli: int
+    refund: str
+    shortMilli: int
+    legs: Legs
+
+
+class PointsWithdrawn(TypedDict):
+    """A creator was paid out."""
+
+    group: str
+    asked: str
+    creator: str
+    amountMilli: int
+    legs: Legs
+
+
+class RateSet(TypedDict):
+    """What a point is worth from now on."""
+
+    asked: str
+    rateId: str
+    microUsdPerPoint: int
+
+
+LEDGER_EVENTS = {
+    "PointsGranted": "An account was given points.",
+    "PointsDeposited": "Money came in for an account.",
+    "PointsHeld": "Points were set aside for a run.",
+    "PointsReleased": "What a closed hold had not used came back.",
+    "GrantExpired": "What was left of a grant expired.",
+    "PointsRefunded": "A user got back what a capture had taken.",
+    "HoldOpened": "A hold's own stream began.",
+    "PointsCaptured": "Points were taken from a hold for steps that succeeded.",
+    "CaptureWasted": "Something cost after its hold was closed; the platform bears it.",
+    "HoldClosed": "Nothing is captured from the hold any more.",
+    "RefundDecided": "A capture is to be given back; the postings follow.",
+    "CreatorEarned": "A creator's share of a run that is over may be withdrawn.",
+    "CreatorClawedBack": "A creator's share of a refund was taken back.",
+    "PointsWithdrawn": "A creator was paid out.",
+    "RateSet": "What a point is worth from now on.",
+}
