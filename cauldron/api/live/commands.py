@@ -18,6 +18,12 @@ from cauldron.services.owned import owned
 B = TypeVar("B", bound=Body)
 
 
+class Malformed(InvalidMany):
+    """A payload that is not what its command takes."""
+
+    code = "invalid_request"
+
+
 class StartBody(Body):
     """A cook to start; without an amount the rest of the supply."""
 
@@ -124,7 +130,7 @@ async def carry_out(order: Order, payload: object) -> Result:
 
 
 def parsed(shape: type[B], payload: object) -> B:
-    """A payload as its body. Raises InvalidMany."""
+    """A payload as its body. Raises Malformed."""
     try:
         return shape.model_validate(payload)
     except ValidationError as bad:
@@ -134,4 +140,4 @@ def parsed(shape: type[B], payload: object) -> B:
             )
             for each in bad.errors()
         ]
-        raise InvalidMany(problems) from bad
+        raise Malformed(problems) from bad

@@ -4,6 +4,7 @@ Closing a transport waits until everything is sent, which may be never; aborting
 not. ``cauldron serve`` runs uvicorn with :class:`AbortableHttp`.
 """
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -55,10 +56,13 @@ def abort_of(scope: Scope) -> Callable[[], None] | None:
 
 
 def keep_little(scope: Scope) -> None:
-    """Have the kernel hold little for this connection, so that a client that does not read is noticed."""
+    """Have the kernel hold little for this connection, so that a client that does not read is noticed,
+    and send at once what there is."""
     found = (scope.get("extensions") or {}).get(ABORT)
     handle = found and found["transport"].get_extra_info("socket")
     if handle:
         copy = socket.socket(fileno=os.dup(handle.fileno()))  # a pseudo-socket of uvloop sets no options
         with copy:
             copy.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
+            with contextlib.suppress(OSError):  # a Unix socket
+                copy.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
