@@ -1,6 +1,7 @@
 """Settings from ``cauldron.toml`` and ``CAULDRON_*``; docs/reference/settings.md lists them."""
 
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,7 +47,7 @@ class Settings(BaseSettings):
     synchronous: str = Field(
         default="FULL", pattern="^(FULL|NORMAL)$", description="SQLite durability: FULL or NORMAL."
     )
-    trusted_proxies: list[str] = Field(
+    trusted_proxies: list[IPv4Network | IPv6Network] = Field(
         default=[],
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto count, as JSON: "
         '["10.0.0.7", "172.16.0.0/12"]. None by default.',
@@ -60,6 +61,11 @@ class Settings(BaseSettings):
         default=[],
         description="Hosts, addresses and networks that callbacks may reach though they are not public, "
         "also over plain http: a JSON list.",
+    )
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path of a site below which a proxy shows the studio, such as /cauldron.",
     )
     log_level: str = Field(default="warning", description="debug, info, warning or error.")
     host: str = Field(default="127.0.0.1", description="Address that `cauldron serve` listens on.")

@@ -18,10 +18,12 @@ from cauldron.api import (
     rate_limits,
     request_log,
     shortcuts,
+    sub_path,
 )
 from cauldron.api.live import sse, websocket
 from cauldron.api.routes import (
     analytics,
+    callbacks,
     casts,
     collections,
     cooks,
@@ -45,6 +47,7 @@ from cauldron.services.measuring import Measuring
 Layer = Callable[[ASGIApp, Studio], ASGIApp]
 LAYERS: tuple[Layer, ...] = (  # outermost first
     forwarded.Forwarded,
+    sub_path.SubPath,
     request_log.RequestLog,
     headers.SecurityHeaders,
     problems.Failures,
@@ -71,6 +74,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     casts.router,
     exports.router,
     analytics.router,
+    callbacks.router,
 )
 RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES, *websocket.ROUTES)  # beside FastAPI's own
 
@@ -95,6 +99,7 @@ def create_app(studio: Studio, *, engine: Engine | None = None, measuring: Measu
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        servers=[{"url": studio.settings.root_path}] if studio.settings.root_path else None,
     )
     app.state.studio, app.state.engine, app.state.measuring = studio, engine, measuring
     problems.install(app)

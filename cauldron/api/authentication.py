@@ -4,7 +4,6 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cauldron.api import origins
-from cauldron.api.forwarded import trusted_networks
 from cauldron.api.problems import problem_of
 from cauldron.bootstrap import Studio
 from cauldron.domain.credentials import KEY, SESSION, parse_token
@@ -71,9 +70,7 @@ async def check_exposure(studio: Studio, host: str) -> None:
 
     Raises:
         Refused: others could reach the server, and nobody has been set up as the owner.
-        InvalidMany: the setting ``trusted_proxies`` is malformed.
     """
-    trusted_networks(studio.settings.trusted_proxies)
     await studio.identity.check_exposure(host)
 
 

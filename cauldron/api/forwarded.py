@@ -1,14 +1,12 @@
 """The layer that believes proxies it was told of, and nobody else, where a request comes from."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cauldron.bootstrap import Studio
-from cauldron.config import setting_error
 
-Network = IPv4Network | IPv6Network
 SECURE = {"http": "https", "https": "https", "ws": "wss", "wss": "wss"}
 PLAIN = {"http": "http", "https": "http", "ws": "ws", "wss": "ws"}
 MOST_HOPS = 20
@@ -23,7 +21,7 @@ class Forwarded:
 
     def __init__(self, app: ASGIApp, studio: Studio) -> None:
         self.app = app
-        self.trusted = trusted_networks(studio.settings.trusted_proxies)
+        self.trusted = tuple(studio.settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the class."""
@@ -58,14 +56,6 @@ class Forwarded:
             if not self._trusts(address):
                 return (address, 0)
         return client
-
-
-def trusted_networks(texts: list[str]) -> tuple[Network, ...]:
-    """The networks of the setting. Raises InvalidMany: one is malformed."""
-    try:
-        return tuple(ip_network(text.strip(), strict=False) for text in texts)
-    except ValueError as bad:
-        raise setting_error("trusted_proxies", "address_malformed", f"{bad}: addresses or networks") from bad
 
 
 def _address(text: str) -> str | None:
