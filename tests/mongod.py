@@ -23,10 +23,11 @@ from typing import Any
 
 import pymongo
 import pytest
-from pymongo.errors import PyMongoError
+from pymongo.errors import PyMongoError, WTimeoutError
 
 PR_SET_PDEATHSIG = 1
 START_S = 60.0  # a busy machine; alone it takes 0.3 s
+SYNC_MS, SYNC_TRIES = 10_000, 5
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -149,11 +150,23 @@ class ReplicaSet:
         raise RuntimeError("no primary")
 
     def synced(self) -> None:
-        """Wait until every node is primary or secondary again, and as far as the others."""
-        for port in self.ports:
-            self._until(port, _settled)
-        with self.client() as client:
-            client.admin.command({"appendOplogNote": 1, "data": {}, "writeConcern": {"w": len(self.ports)}})
+        """Wait until every node is primary or secondary again, and as far as the others.
+
+        A node that was killed may look for a source to copy from for minutes; started anew it finds one.
+        """
+        everywhere = {"w": len(self.ports), "wtimeout": SYNC_MS}
+        for _ in range(SYNC_TRIES):
+            for port in self.ports:
+                self._until(port, _settled)
+            with self.client() as client, contextlib.suppress(WTimeoutError):
+                client.admin.command({"appendOplogNote": 1, "data": {}, "writeConcern": everywhere})
+                return
+            primary = self.primary()
+            for port in self.ports:
+                if port != primary:
+                    self.kill(port)
+                    self.start(port)
+        raise RuntimeError("the nodes do not come to the same state")
 
     def freeze(self, port: int) -> None:
         """Stop a node's process without ending it."""
