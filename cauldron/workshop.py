@@ -17,7 +17,9 @@ from cauldron.persistence.tables import EXPORT_JOBS
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.pictures import Pictures
 from cauldron.ports.storage import Store
+from cauldron.ports.webhooks import WebhookSender
 from cauldron.services.analysing import Analysing
+from cauldron.services.callbacks import Callbacks
 from cauldron.services.casting import Casting
 from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Dispatcher
@@ -29,6 +31,7 @@ from cauldron.services.review_queue import ReviewQueue
 from cauldron.services.thumbnails import Thumbnails
 from cauldron.services.uploading import Uploading
 from cauldron.services.webhook_gate import Gate
+from cauldron.services.webhook_secrets import WebhookSecrets
 from cauldron.services.working import Worker, WorkerOptions
 
 if TYPE_CHECKING:
@@ -85,6 +88,30 @@ class Workshop:
     @cached_property
     def gate(self) -> Gate:
         return Gate.of(self._parts.settings.callback_hosts)
+
+    @cached_property
+    def webhook_secrets(self) -> WebhookSecrets:
+        return WebhookSecrets(self._parts.store, self._parts.clock)
+
+    @cached_property
+    def sender(self) -> WebhookSender:
+        from cauldron.adapters.webhook_sender import CheckedSender  # noqa: PLC0415 - only where it is used
+
+        return CheckedSender(self.gate.admits_text)
+
+    @cached_property
+    def callbacks(self) -> Callbacks:
+        parts = self._parts
+        return Callbacks(
+            store=parts.store,
+            sender=lambda: self.sender,
+            gate=self.gate,
+            secrets=self.webhook_secrets,
+            leases=parts.leases,
+            clock=parts.clock,
+            new_id=parts.new_id,
+            uniform=random.random,
+        )
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -145,5 +172,5 @@ class Workshop:
 
     def loops(self, *, work: bool) -> list[tuple[str, Loop]]:
         """What runs beside the engine; without ``work`` nothing that does jobs."""
-        found: list[tuple[str, Loop]] = [("exports", self.exports)]
+        found: list[tuple[str, Loop]] = [("exports", self.exports), ("callbacks", self.callbacks)]
         return [*found, ("exporter", self.exporter)] if work else found

@@ -33,8 +33,10 @@ class Follower:
     clock: Clock
     handle: Callable[[Commit], Awaitable[None]]
     renew_every_s: float = 1.0
+    whole: bool = True  # False: events lack their detail, which is cheaper
     _cursor: str = ""
     _unsaved: int = 0
+    _at: int = 0  # instant of the newest commit that was handled
 
     async def run(self) -> None:
         """Follow until cancelled, whenever the lease can be had."""
@@ -55,6 +57,7 @@ class Follower:
     async def _while_held(self) -> None:
         [known] = await self.store.get("cursors", [self.name])
         self._cursor = known["cursor"] if known else ""
+        self._at = known.get("at", 0) if known else 0
         following = asyncio.create_task(self._follow())
         try:
             while not following.done() and await self.leases.acquire(self._lease):
@@ -71,7 +74,8 @@ class Follower:
     async def _follow(self) -> None:
         async for cursor, commit in self.store.watch(self.table, after=self._cursor):
             if commit is not None:
-                await self.handle(codec.upcast(codec.unpack(commit)))
+                await self.handle(codec.upcast(codec.unpack(commit) if self.whole else commit))
+                self._at = max(self._at, commit["ts"])
             self._cursor = cursor
             self._unsaved += 1
             if self._unsaved >= SAVE_EVERY:
@@ -80,5 +84,11 @@ class Follower:
     async def _save(self) -> None:
         if self._unsaved:
             self._unsaved = 0
-            body = {"_id": self.name, "cursor": self._cursor, "savedAt": self.clock()}
+            body = {
+                "_id": self.name,
+                "table": self.table,
+                "cursor": self._cursor,
+                "at": self._at,
+                "savedAt": self.clock(),
+            }
             await self.store.commit([Put("cursors", body, None)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from cauldron.domain.errors import InvalidMany, Problem
+from cauldron.ports.webhooks import Target
 
 MAX_URL = 2_000  # characters
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -20,23 +21,6 @@ TUNNELS = tuple(
     for text in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "fec0::/10", "100::/64")
 )
 RELAYS = ipaddress.IPv4Network("192.88.99.0/24")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A callback's address in parts. ``path`` has its query; ``host`` is lower case, without brackets."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-    @property
-    def authority(self) -> str:
-        """What the ``Host`` header says."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = {"https": 443, "http": 80}[self.scheme]
-        return host if self.port == usual else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +83,11 @@ class Gate:
         return host in self.hosts or (
             literal is not None and any(literal in network for network in self.networks)
         )
+
+    def admits_text(self, address: str, host: str) -> bool:
+        """The same for an address as text; what is no address is not admitted."""
+        found = _address(address)
+        return found is not None and self.admits(found, host=host)
 
     def admits(self, address: Address, *, host: str) -> bool:
         """Whether a connection to this address, which ``host`` led to, may be made."""
