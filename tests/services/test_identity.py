@@ -21,7 +21,7 @@ from cauldron.services.identity_sessions import LONGEST_MS, MOST_SESSIONS
 from cauldron.services.identity_throttle import PER_ADDRESS, PER_NAME, Throttle
 from tests.contracts.conftest import STORES
 from tests.kitchen import SteppingClock, Tapped
-from tests.services.identity_place import DAY_MS, OTHER, PASSWORD, Place, acting
+from tests.services.identity_place import DAY_MS, OTHER, PASSWORD, CountedPasswords, Place, acting
 
 
 @pytest.fixture(params=STORES)
@@ -530,6 +530,23 @@ def test_one_who_died_while_accepting_holds_the_invitation_for_a_minute_only(pla
         run(accept(place.identity, token, "bo"))
     place.clock.pass_ms(60_000)
     assert run(accept(place.identity, token, "bo"))
+
+
+def test_an_acceptance_that_took_longer_than_a_minute_is_too_late(place, run):
+    """Its reservation has passed to somebody else, who was quicker."""
+    _, token = invitation(place, place.owner())
+    quick = place.another()
+
+    class Slow(CountedPasswords):
+        async def hash(self, password):
+            place.clock.pass_ms(60_000)
+            await accept(quick, token, "quick")
+            return await super().hash(password)
+
+    place.identity.register.passwords = Slow()
+    with pytest.raises(NotFound):
+        run(accept(place.identity, token, "slow"))
+    assert [doc["name"] for doc in run(place.store.find(USERS, {}))] == ["ann", "quick"]
 
 
 @pytest.mark.parametrize(
