@@ -37,6 +37,7 @@ from cauldron.services.execution import ExecutionClient
 from cauldron.services.feed_wiring import Feeds, feeds_over, shown
 from cauldron.services.free import FreeOfCharge
 from cauldron.services.hot_status import HotStatus
+from cauldron.services.measuring import Measuring
 from cauldron.services.owning import Owner
 from cauldron.services.previewing import Previewing
 from cauldron.services.projecting import Projector
@@ -338,6 +339,21 @@ class Studio:
             sweeper=Sweeper(self.store, [*queues, *self.workshop.queues], clock),
             beside=beside,
         )
+
+    def served(self, *, work: bool = True) -> tuple[Engine, Measuring]:
+        """The engine of a server, and what its metrics are read from."""
+        engine = self.engine(work=work)
+        measuring = Measuring(
+            store=self.store,
+            tables=(COOK_EVENTS, CAST_EVENTS),
+            queues=engine.sweeper.queues,
+            metrics=self.metrics,
+            clock=clock,
+            lost=lambda: engine.leases_lost,
+        )
+        self.metrics.reading("cauldron_disk_free_bytes", self.free_bytes)
+        engine.beside += [("replays", self.replays), ("metrics", measuring)]
+        return engine, measuring
 
     @asynccontextmanager
     async def running(self, *, slots: int | None = None, work: bool = True) -> AsyncIterator[Engine]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,16 +33,22 @@ class Engine:
     owner: Owner
     casting: Casting
     sweeper: Sweeper
-    beside: Sequence[tuple[str, Loop]] = ()
+    beside: list[tuple[str, Loop]] = field(default_factory=list)
     broken: str = ""  # which loop ended before its time, and why
+    stopping: bool = False
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _death: asyncio.Event = field(default_factory=asyncio.Event)
-    _ending: bool = False
 
     @property
     def loops(self) -> dict[str, bool]:
         """Every loop by name, and whether it runs."""
         return {name: not task.done() for name, task in self._tasks.items()}
+
+    @property
+    def leases_lost(self) -> int:
+        """Jobs taken back from silent workers, and results that came too late, in this process."""
+        late = self.worker.counters.lost if self.worker is not None else 0
+        return self.sweeper.taken_back + late
 
     def start(self) -> None:
         """Set every loop going."""
@@ -61,7 +67,7 @@ class Engine:
             self._tasks[name] = task
 
     def _died(self, name: str, task: "asyncio.Task[None]") -> None:
-        if self._ending:
+        if self.stopping:
             return
         failure = None if task.cancelled() else task.exception()
         reason = f"{type(failure).__name__}: {failure}" if failure is not None else "it ended"
@@ -80,7 +86,7 @@ class Engine:
         Returns:
             Whether everything that was held has been finished; what was not goes back to the queue.
         """
-        self._ending = True
+        self.stopping = True
         finished = True
         working = self._tasks.get("worker")
         if self.worker is not None and working is not None:

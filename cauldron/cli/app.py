@@ -19,6 +19,7 @@ NOUNS = (
     "cook",
     "review",
     "example",
+    "serve",
     "workers",
     "migrate",
     "audit",
@@ -30,7 +31,7 @@ NOUNS = (
 HOMES = {noun: noun for noun in ("collection", "export", "tool", "spell", "cast", "cook", "review")}
 HOMES |= {"user": "user", "key": "key"}
 HOMES |= {"import": "imports", "init": "imports", "run-example": "example"}
-HOMES |= {"worker": "workers", "migrate": "migrate"}
+HOMES |= {"serve": "serve", "worker": "workers", "migrate": "migrate"}
 HOMES |= dict.fromkeys(("audit", "clean", "erase"), "audit")
 HOMES |= dict.fromkeys(("rebuild", "backup", "restore", "doctor"), "admin")
 

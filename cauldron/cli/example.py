@@ -85,5 +85,6 @@ def _farewell(folder: Path, cook_id: str, pieces: int) -> str:
         f"  contact sheet  {folder / 'contact-sheet.jpg'}\n"
         f"  rarity report  {folder / 'report.html'}\n"
         f"check it         cauldron export verify {folder}\n"
-        f"look into it     cauldron cook status {cook_id}"
+        f"look into it     cauldron cook status {cook_id}\n"
+        f"open the studio  make serve"
     )

@@ -28,6 +28,7 @@ class Sweeper:
     every_s: float = 0.25
     reap_every_s: float = 1.0
     stray_every_s: float = 5.0
+    taken_back: int = 0  # jobs whose worker fell silent, since the start
     _beats: dict[str, tuple[int, float]] = field(default_factory=dict)  # worker -> its beat, seen first
 
     async def run(self) -> None:
@@ -66,6 +67,7 @@ class Sweeper:
                 count = await queue.reap(worker, now=self.clock())
                 log.warning("worker lost", worker=worker, jobs=count)
                 taken += count
+        self.taken_back += taken
         await self._forget()
         return taken
 

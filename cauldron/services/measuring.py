@@ -1,0 +1,136 @@
+"""Metrics of what happens in the store, whichever process does it: from the log, and a look at the queues."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from cauldron.domain import codec
+from cauldron.domain.errors import CauldronError
+from cauldron.persistence.jobs import JobStore
+from cauldron.persistence.streams import Commit
+from cauldron.ports.measuring import Metrics
+from cauldron.ports.storage import Store
+from cauldron.ports.system import Clock
+
+log = structlog.get_logger("cauldron.measuring")
+MOST_COUNTED = 10_000  # jobs per queue and status
+PAGE = 1_000
+KEPT_CASTS = 10_000  # whose start is remembered until they end
+STATUSES: Mapping[str, str] = {"queued": "rank", "running": "worker", "waiting": "runAt", "held": "parent"}
+CAST_ENDS = {"CastCompleted": "completed", "CastFailed": "failed", "CastCancelled": "cancelled"}
+PIECE_ENDS = {"PieceGenerated": "generated", "GenerationFailed": "failed"}
+OWN = "metrics"  # the name of this follower
+
+
+@dataclass(slots=True, kw_only=True)
+class Measuring:
+    """Follows the logs of cooks and casts from now on, and looks around when somebody reads the metrics."""
+
+    store: Store
+    tables: Sequence[str]  # of events
+    queues: Sequence[JobStore]
+    metrics: Metrics
+    clock: Clock
+    lost: Callable[[], int]  # leases lost in this process, so far
+    _heads: dict[str, int] = field(default_factory=dict)  # table -> instant of its newest commit
+    _casts: OrderedDict[str, int] = field(default_factory=OrderedDict)  # stream -> start
+    _lost: int = 0
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for table in self.tables:
+                group.create_task(self._follow(table))
+
+    async def _follow(self, table: str) -> None:
+        while True:
+            try:
+                async for _, commit in self.store.watch(table):
+                    if commit is not None:
+                        self.absorb(table, codec.unpack(commit))
+            except CauldronError as failure:
+                log.warning("commits not counted: trying again", table=table, code=failure.code)
+            except Exception:  # counting must go on, whatever it meets
+                log.exception("commits not counted: trying again", table=table)
+            await asyncio.sleep(1.0)
+
+    def absorb(self, table: str, commit: Commit) -> None:
+        """Count what a commit tells."""
+        self._heads[table] = max(commit["ts"], self._heads.get(table, 0))
+        self.metrics.set(
+            "cauldron_follower_lag_seconds", max(0, self.clock() - commit["ts"]) / 1000, follower=OWN
+        )
+        for event in commit["events"]:
+            kind, data = event["type"], event["data"]
+            for step in data.get("steps") or ():
+                self._count_step(step)
+            if kind in PIECE_ENDS:
+                self.metrics.add("cauldron_pieces_total", outcome=PIECE_ENDS[kind])
+            elif kind == "CastStarted":
+                self._casts[commit["stream"]] = commit["ts"]
+                if len(self._casts) > KEPT_CASTS:
+                    self._casts.popitem(last=False)
+            elif kind in CAST_ENDS:
+                self._count_cast(CAST_ENDS[kind], commit)
+
+    def _count_step(self, step: Mapping[str, Any]) -> None:
+        outcome = "cached" if step.get("cached") else str(step["status"])
+        tool = str(step["toolId"])
+        self.metrics.add("cauldron_executions_total", tool=tool, outcome=outcome)
+        self.metrics.add(
+            "cauldron_cost_usd_total", step["costMicroUsd"] / 1e6, source=str(step["costSource"])
+        )
+        if outcome != "cached":
+            self.metrics.observe(
+                "cauldron_run_duration_seconds", max(0, step["endMs"] - step["startMs"]) / 1000, tool=tool
+            )
+
+    def _count_cast(self, outcome: str, commit: Commit) -> None:
+        self.metrics.add("cauldron_casts_total", outcome=outcome)
+        start = self._casts.pop(commit["stream"], None)
+        if start is not None:
+            seconds = max(0, commit["ts"] - start) / 1000
+            self.metrics.observe("cauldron_cast_duration_seconds", seconds, outcome=outcome)
+
+    async def look(self) -> None:
+        """Bring the gauges up to date: queues, cooks, workers, followers."""
+        lost = self.lost()
+        self.metrics.add("cauldron_leases_lost_total", max(0, lost - self._lost))
+        self._lost = max(lost, self._lost)
+        for queue in self.queues:
+            await self._look_at(queue)
+        for state in ("Cooking", "Paused"):
+            cooks = await self.store.find("cook_status", {"state": state}, order=("state",), limit=PAGE)
+            self.metrics.set("cauldron_cooks", len(cooks), state=state)
+        workers = await self.store.find("workers", {}, limit=PAGE)
+        self.metrics.set("cauldron_workers", sum(row["until"] >= self.clock() for row in workers))
+        await self._look_at_followers()
+
+    async def _look_at(self, queue: JobStore) -> None:
+        now = self.clock()
+        oldest = now
+        for status, order in STATUSES.items():
+            count, after = 0, None
+            while count < MOST_COUNTED:
+                jobs = await self.store.find(
+                    queue.table, {"status": status}, order=(order,), limit=PAGE, after=after
+                )
+                count += len(jobs)
+                if status == "queued":
+                    oldest = min([oldest, *(job["createdAt"] for job in jobs)])
+                if len(jobs) < PAGE:
+                    break
+                after = (jobs[-1][order], jobs[-1]["_id"])
+            self.metrics.set("cauldron_queue_jobs", count, queue=queue.table, status=status)
+        self.metrics.set("cauldron_queue_oldest_seconds", (now - oldest) / 1000, queue=queue.table)
+
+    async def _look_at_followers(self) -> None:
+        """A follower's lag: from the newest commit it has handled to the newest there is."""
+        for row in await self.store.find("cursors", {}, limit=PAGE):
+            if "at" in row and "table" in row:
+                behind = max(0, self._heads.get(row["table"], 0) - row["at"])
+                self.metrics.set("cauldron_follower_lag_seconds", behind / 1000, follower=row["_id"])
