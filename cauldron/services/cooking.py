@@ -9,6 +9,7 @@ from typing import Any
 
 from cauldron.domain import reservation
 from cauldron.domain.binding import resolve_inputs
+from cauldron.domain.budget import check_budget
 from cauldron.domain.codec import events_of, rows_of, unpack, upcast
 from cauldron.domain.collection import Collection, parse_collection
 from cauldron.domain.commands import (
@@ -52,6 +53,8 @@ class Wanted:
     seed: str | None = None
     key: str | None = None
     generator: Mapping[str, Any] | None = None  # in place of the collection's, for this cook
+    budget: Mapping[str, Any] | None = None  # see domain.budget.BudgetDocument
+    estimate: Mapping[str, Any] | None = None  # what was shown before it began, kept to be checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,8 @@ class Cooking:
         record = await self.collecting.get(wanted.collection_id)
         if record["owner"] != caller.account:
             raise NotFound(f"there is no collection {wanted.collection_id!r:.80}")
+        if wanted.budget is not None:
+            check_budget(wanted.budget)
         definition = dict(record["definition"])
         if wanted.generator is not None:
             definition["generator"] = dict(wanted.generator)
@@ -115,6 +120,8 @@ class Cooking:
             environment=caller.environment,
             notification_platform=caller.platform,
             callback_url=caller.callback_url,
+            budget=wanted.budget,
+            estimate=wanted.estimate,
         )
         fresh = await self._begin(command, actor=caller.actor)
         other = await self.give_way(command.cook_id, actor=caller.actor)
@@ -202,14 +209,22 @@ class Cooking:
         await self.command(cook_id, command, actor=actor)
         await self._obey(cook_id)
 
-    async def resume(self, cook_id: str, *, actor: str, reason: str = "", key: str | None = None) -> None:
-        """Go on from a pause or from an end that left pieces to make.
+    async def resume(
+        self,
+        cook_id: str,
+        *,
+        actor: str,
+        reason: str = "",
+        key: str | None = None,
+        budget: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Go on from a pause or from an end that left pieces to make, with another budget if one is given.
 
         Raises:
             Refused: nothing is left, or another cook of the collection is active.
         """
         await self.activate(cook_id, actor=actor)
-        command = ResumeCook(key=self._key("resume", cook_id, key), reason=reason)
+        command = ResumeCook(key=self._key("resume", cook_id, key), reason=reason, budget=budget)
         await self.command(cook_id, command, actor=actor)
         await self._obey(cook_id)
         if other := await self.give_way(cook_id, actor=actor):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from cauldron.domain.codec import MAX_COMMANDS
+from cauldron.domain.commands import ExhaustBudget
 from cauldron.domain.cook_state import RESTING, Cook, State
 from cauldron.domain.errors import CauldronError, NotFound, Refused, StaleVersion, Unavailable
 from cauldron.persistence.jobs import JobStore
@@ -23,6 +24,7 @@ from cauldron.ports.system import Clock
 from cauldron.services.dispatch import Dispatcher, Folded, Outcome
 from cauldron.services.piece_jobs import (
     BLOCKING,
+    affordable,
     ends_of,
     error_code,
     job_document,
@@ -279,8 +281,11 @@ class Owner:
             return False
         base = max(await self._virtual_time(), tended.next_rank)
         cook = await self._state(tended)
-        room = self.window - unmade_below(cook, tended.enqueued)
-        wanted = next_pieces(cook, tended.enqueued, room)
+        in_flight = unmade_below(cook, tended.enqueued)
+        paid_for = affordable(cook, in_flight)
+        wanted = next_pieces(cook, tended.enqueued, min(self.window - in_flight, paid_for))
+        if not wanted and paid_for <= 0:
+            return not in_flight and await self._rest(tended)
         upto = wanted[-1] if wanted else cook.pieces
         step = max(1, self._cooking[cook.started["owner"]])  # an account's cooks share its turns
         now = self.clock()
@@ -289,6 +294,17 @@ class Owner:
             await self.jobs.enqueue(jobs)
         tended.enqueued, tended.next_rank = upto, base + len(jobs) * step
         return bool(jobs)
+
+    async def _rest(self, tended: Tended) -> bool:
+        """Pause a cook whose budget has no room for a further piece."""
+        seq = (await self.cooks.load(stream_of(tended.cook_id))).seq
+        command = ExhaustBudget(key=f"budget:{tended.cook_id}:{seq}")
+        outcome = await self.cooks.handle(stream_of(tended.cook_id), command, actor=ACTOR)
+        if outcome.commit is None:
+            return False
+        tended.cursor = await self.projector.catch_up(tended.cook_id, cursor=tended.cursor)
+        await self._obey(tended)
+        return True
 
     async def _virtual_time(self) -> int:
         """The rank at the head of the queue: a newcomer starts there, so cooks take turns."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from cauldron.domain.budget import room
 from cauldron.domain.codec import MAX_BYTES
 from cauldron.domain.commands import FailCook, PauseCook, RecordPiece
 from cauldron.domain.cook_state import QUEUED, Cook
@@ -103,6 +104,12 @@ def reaction(job: Doc) -> PauseCook | FailCook:
 def unmade_below(cook: Cook, number: int) -> int:
     """Pieces up to ``number`` that are queued or running."""
     return cook.piece_state.count(QUEUED, 0, number)
+
+
+def affordable(cook: Cook, in_flight: int) -> int:
+    """How many more pieces the cook's budget has room for, beside those queued or running."""
+    more = None if cook.spending is None else room(cook.spending, in_flight=in_flight)
+    return cook.pieces if more is None else more
 
 
 def next_pieces(cook: Cook, after: int, limit: int) -> list[int]:
