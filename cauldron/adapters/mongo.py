@@ -21,7 +21,8 @@ from cauldron.adapters.mongo_changes import Bell, Chime
 from cauldron.adapters.mongo_claim import Claims
 from cauldron.adapters.mongo_documents import can_be_id, decode
 from cauldron.adapters.mongo_feed import BY_TS, TS_INDEX, Feed
-from cauldron.adapters.mongo_link import DURABLE, Link
+from cauldron.adapters.mongo_groups import Group, Unit, units
+from cauldron.adapters.mongo_link import DURABLE, READ, Link
 from cauldron.adapters.mongo_query import MongoTable, Query
 from cauldron.adapters.mongo_statements import Write, command_of, prepare, runs
 from cauldron.adapters.mongo_write import Lane, Outcome, outcome, run_deletes
@@ -137,7 +138,8 @@ class MongoStore:
         if not wanted:
             return [None] * len(ids)
         only = {"_id": wanted[0]} if len(wanted) == 1 else {"_id": {"$in": wanted}}
-        found = await link.steadily(lambda: link.db[name].find(only, batch_size=PAGE_BATCH).to_list())
+        command = {"find": name, "filter": only, "batchSize": PAGE_BATCH, "readConcern": READ}
+        found = await link.steadily(lambda: link.documents(command))
         by_id = {doc["_id"]: decode(doc) for doc in found}
         return [dict(by_id[each]) if each in by_id else None for each in ids]
 
@@ -166,14 +168,17 @@ class MongoStore:
         return [decode(doc) for doc in docs]
 
     async def _query(self, table: str, query: Query, *, limit: int) -> list[Doc]:
-        link, batch = self._opened().link, min(limit, PAGE_BATCH)
-        return await link.steadily(
-            lambda: (
-                link.db[table]
-                .find(query.filter, sort=query.sort, hint=query.hint, limit=limit, batch_size=batch)
-                .to_list()
-            )
-        )
+        command = {
+            "find": table,
+            "filter": query.filter,
+            "sort": dict(query.sort),
+            "hint": query.hint,
+            "limit": limit,
+            "batchSize": min(limit, PAGE_BATCH),
+            "readConcern": READ,
+        }
+        link = self._opened().link
+        return await link.steadily(lambda: link.documents(command))
 
     async def commit(self, ops: Sequence[Op], *, atomic: bool = True) -> list[Outcome]:
         """Carry out operations durably; see the port.
@@ -181,14 +186,18 @@ class MongoStore:
         Raises:
             Invalid: an operation is malformed; nothing was written.
         """
-        writes = [prepare(self._table(op.table), op) for op in ops]
-        live = self._opened()
-        if atomic and len(writes) > 1:
+        if atomic and len(ops) > 1:
+            writes = [prepare(self._table(op.table), op) for op in ops]
+            live = self._opened()
             return await self._accept(live, self._transact(live, writes))
-        if len(writes) == 1 and writes[0].kind != "delete":
-            outcomes = await live.lane(writes[0].kind, writes[0].table).submit(writes)
+        made = units(self._table, ops)
+        live = self._opened()
+        outcomes: list[Outcome]
+        if len(ops) == 1 and made[0][0].kind != "delete":
+            write = made[0][0]
+            outcomes = await live.lane(write.kind, write.table).submit([write])
         else:
-            outcomes = await self._accept(live, self._each(live, writes))
+            outcomes = await self._accept(live, self._each(live, made))
         if atomic and outcomes and outcomes[0] is not None:
             raise outcomes[0]
         return outcomes
@@ -201,21 +210,26 @@ class MongoStore:
         task.add_done_callback(_heard)
         return await asyncio.shield(task)
 
-    async def _each(self, live: _Live, writes: Sequence[Write]) -> list[Outcome]:
+    async def _each(self, live: _Live, made: Sequence[Unit]) -> list[Outcome]:
         """Operations that stand alone, in as few commands as their order allows."""
-        outcomes: dict[int, Outcome] = {}
-        for step in runs(writes):
+        results: dict[int, Outcome] = {}
+        for step in runs([write for write, _ in made]):
             done = await asyncio.gather(*(self._together(live, same) for same in step))
-            for same, results in zip(step, done, strict=True):
-                outcomes.update((id(write), result) for write, result in zip(same, results, strict=True))
-        return [outcomes[id(write)] for write in writes]
+            for same, some in zip(step, done, strict=True):
+                results.update((id(write), result) for write, result in zip(same, some, strict=True))
+        outcomes: dict[int, Outcome] = {}
+        for write, places in made:
+            found = results[id(write)]
+            each = write.outcomes(found) if isinstance(write, Group) else [found]
+            outcomes.update(zip(places, each, strict=True))
+        return [outcomes[n] for n in range(len(outcomes))]
 
     async def _together(self, live: _Live, writes: Sequence[Write]) -> list[Outcome]:
         kind, table = writes[0].kind, writes[0].table
         if kind == "delete":
             async with live.in_flight:
                 return await run_deletes(live.link, table, writes)
-        return await live.lane(kind, table).submit(writes)
+        return await live.lane(kind, table).submit_all(writes)
 
     async def _transact(self, live: _Live, writes: Sequence[Write]) -> list[Outcome]:
         """All operations or none, in one transaction, tried again when it collides."""

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any, TypeVar
 
-from pymongo import ReturnDocument
-from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import OperationFailure, PyMongoError
-from pymongo.read_concern import ReadConcern
 
 from cauldron.adapters import mongo_query
 from cauldron.adapters.mongo_documents import decode
@@ -21,9 +18,8 @@ from cauldron.domain.errors import Duplicate
 from cauldron.ports.storage import Claim, Doc
 
 TRIES = 4  # while others take what was chosen
-MOST_SPREAD = 8.0
-WIDE = 1.5  # from here on only what is chosen is read whole
-WON_AGAIN = 0.9  # how fast a claimer goes back to the very first documents
+MOST_WINDOWS = 16.0
+WON_AGAIN = 0.97  # how fast a claimer goes back to the very first documents
 PLAIN = (str, int, float, bool, NoneType)
 
 T = TypeVar("T")
@@ -33,15 +29,17 @@ T = TypeVar("T")
 class Claims:
     """The claims of one handle on one table, one after the other.
 
-    Where others claim from the same end, each looks further ahead and takes some of
-    what it sees, instead of all grasping for the same first documents.
+    Where others claim from the same end, each keeps to a window of its own further on,
+    instead of all grasping for the same first documents: who loses draws another window,
+    who wins stays, and comes back to the first by and by.
     """
 
     link: Link
     table: MongoTable
     in_flight: asyncio.Semaphore
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _spread: float = 1.0
+    _windows: float = 1.0  # as many as claimers seem to be about
+    _window: int = 0
 
     def take(self, claim: Claim) -> Coroutine[Any, Any, list[Doc]]:
         """The claimed documents, in order. Raises Invalid at once when the claim is malformed."""
@@ -55,77 +53,85 @@ class Claims:
                 return await self._take_one(query, change)
             for _ in range(TRIES):
                 chosen = await self._choose(query, claim.limit)
-                taken = await self._take_chosen(claim, query, change, chosen) if chosen else []
+                taken = await self._take_chosen(claim, change, query, chosen) if chosen else []
                 if taken or not chosen:
                     return taken
             return []
 
-    @property
-    def _collection(self) -> AsyncCollection[Doc]:
-        """For reading what is newest, even if it were to be undone: the write that follows decides."""
-        return self.link.db[self.table.name].with_options(read_concern=ReadConcern("local"))
-
     async def _take_one(self, query: Query, change: Doc) -> list[Doc]:
         token = random.getrandbits(63)
+        command: Doc = {
+            "findAndModify": self.table.name,
+            "query": query.filter,
+            "sort": dict(query.sort),
+            "hint": query.hint,
+            "update": [_tokened(change, token)],
+            "new": True,
+        }
 
         async def find_and_update() -> Doc | None:
-            async with self.link.session() as session:
-                found: Doc | None = await self._collection.find_one_and_update(
-                    query.filter,
-                    [_tokened(change, token)],
-                    sort=query.sort,
-                    hint=query.hint,
-                    return_document=ReturnDocument.AFTER,
-                    session=session,
-                )
-                return found
-
-        async def find_taken() -> Doc | None:  # scans; only after an answer was lost twice
-            found = await self._collection.find_one({"_t": token})
-            if found is not None:  # changes nothing, but waits until all before it is durable
-                await self._collection.update_one({"_id": found["_id"], "_t": token}, {"$set": {"_t": token}})
+            found: Doc | None = (await self.link.write(command))["value"]
             return found
+
+        async def find_taken() -> Doc | None:  # scans; only after an answer was lost
+            found = await self._find({"_t": token})
+            if found:  # changes nothing, but waits until all before it is durable
+                await self._update({"_id": found[0]["_id"], "_t": token}, [{"$set": {"_t": token}}])
+            return found[0] if found else None
 
         taken, _ = await self._patiently(find_and_update, unless=find_taken)
         return [decode(taken)] if taken else []
 
-    async def _choose(self, query: Query, limit: int) -> list[Doc]:
-        """Some of the first documents, in order: the very first unless others take those too."""
-        seen = round(limit * self._spread)
-        options: Doc = {"sort": query.sort, "hint": query.hint, "limit": seen, "batch_size": seen}
-        if self._spread > WIDE:
-            options["projection"] = {"_t": 1}
-        found = await self.link.steadily(lambda: self._collection.find(query.filter, **options).to_list())
-        if len(found) <= limit:
-            return found
-        return [found[n] for n in sorted(random.sample(range(len(found)), limit))]
+    async def _find(self, only: Doc, **options: Any) -> list[Doc]:
+        """What is newest, even if it were to be undone: the write that follows decides."""
+        command = {"find": self.table.name, "filter": only, **options, "readConcern": {"level": "local"}}
+        return await self.link.documents(command)
 
-    async def _take_chosen(self, claim: Claim, query: Query, change: Doc, chosen: Sequence[Doc]) -> list[Doc]:
+    async def _update(self, only: Doc, change: Sequence[Doc]) -> int:
+        """How many documents were changed."""
+        one = {"q": only, "u": list(change), "multi": True}
+        answer = await self.link.write({"update": self.table.name, "updates": [one]})
+        for error in answer.get("writeErrors", ()):
+            raise OperationFailure(error.get("errmsg", "refused"), error["code"])
+        return int(answer["nModified"])
+
+    async def _choose(self, query: Query, limit: int) -> list[Doc]:
+        """The documents of our window, in order; the very first when there are none so far on."""
+        found = await self._look(query, limit, skip=self._window * limit)
+        if len(found) < limit and self._window:
+            self._window, self._windows = 0, 1.0
+            found = await self._look(query, limit, skip=0)
+        return found
+
+    async def _look(self, query: Query, limit: int, *, skip: int) -> list[Doc]:
+        options: Doc = {"sort": dict(query.sort), "hint": query.hint, "skip": skip, "limit": limit}
+        return await self.link.steadily(lambda: self._find(query.filter, **options))
+
+    async def _take_chosen(self, claim: Claim, change: Doc, query: Query, chosen: Sequence[Doc]) -> list[Doc]:
         """Those of ``chosen`` that nobody changed since they were read, as they are now."""
         token, ids = random.getrandbits(63), [doc["_id"] for doc in chosen]
-        known = self._spread <= WIDE and _is_flat(claim)
         unchanged = {"_id": {"$in": ids}, "_t": {"$in": [doc["_t"] for doc in chosen]}}
         only = {"$and": [unchanged, query.filter]}
 
-        async def update() -> int:
-            async with self.link.session() as session:
-                done = await self._collection.update_many(only, [_tokened(change, token)], session=session)
-                return done.modified_count
-
-        taken, doubted = await self._patiently(update)
+        taken, doubted = await self._patiently(lambda: self._update(only, [_tokened(change, token)]))
         if not doubted:
             self._learn(lost=taken < len(chosen))
-            if taken == len(chosen) and known:
+            if taken == len(chosen) and _is_flat(claim):
                 return [_claimed(doc, claim) for doc in chosen]
             if taken == 0:
                 return []
         mine = {"_id": {"$in": ids}, "_t": token}
-        found = await self.link.steadily(lambda: self._collection.find(mine, batch_size=len(ids)).to_list())
+        found = await self.link.steadily(lambda: self._find(mine))
         by_id = {doc["_id"]: decode(doc) for doc in found}
         return [by_id[name] for name in ids if name in by_id]
 
     def _learn(self, *, lost: bool) -> None:
-        self._spread = min(MOST_SPREAD, self._spread * 2) if lost else max(1.0, self._spread * WON_AGAIN)
+        if lost:
+            self._windows = min(MOST_WINDOWS, self._windows * 2)
+            self._window = random.randrange(round(self._windows))
+        else:
+            self._windows = max(1.0, self._windows * WON_AGAIN)
+            self._window = min(self._window, round(self._windows) - 1)
 
     async def _patiently(
         self, write: Callable[[], Awaitable[T]], *, unless: Callable[[], Awaitable[T]] | None = None

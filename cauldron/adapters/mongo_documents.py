@@ -4,7 +4,8 @@ Documents are stored as they are, so that operators can query them. Keys that
 MongoDB cannot keep or would misread are escaped: a leading ``$`` as ``%24``, NUL as
 ``%00``, and at the top our own names as ``%5Ft``; a ``%`` that would read as one of
 these becomes ``%25``. Own fields: ``_v`` version, ``_t`` token of the last write,
-``_ts`` instant of insertion (feeds), ``_e`` some key is escaped.
+``_g`` token of the last write shared with others, ``_ts`` instant of insertion (feeds),
+``_e`` some key is escaped.
 """
 
 import math
@@ -26,7 +27,7 @@ from cauldron.ports.storage import Doc
 
 MAX_DOC_BYTES = 16 * 1024 * 1024 - 1024  # MongoDB's bound, less room for our fields
 MAX_DEPTH = 170  # MongoDB's is 180
-OWN = ("_t", "_ts", "_e")
+OWN = ("_t", "_g", "_ts", "_e")
 
 _ENCODE = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _BAD_IN_SEGMENT = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
@@ -204,6 +205,15 @@ def stored_value(value: Any, *, where: str) -> tuple[Any, Checked]:
     return stored, checked
 
 
+def size_bytes_of(stored: Any) -> int:
+    """About how much room a stored value takes in a command."""
+    if isinstance(stored, RawBSONDocument):
+        return len(stored.raw)
+    if isinstance(stored, list):
+        return len(bson.encode({"v": stored}))
+    return 3 * len(stored) if isinstance(stored, str) else 8
+
+
 def id_of(value: Any, table: str) -> str:
     """``value`` when it can be an ``_id``. Raises Invalid."""
     if not isinstance(value, str) or not value or "\0" in value:
@@ -237,6 +247,7 @@ def decode(stored: Doc) -> Doc:
     """A document as callers know it, of plain types, its version as ``_v`` at the end. Changes ``stored``."""
     version = stored.pop("_v")
     stored.pop("_t", None)
+    stored.pop("_g", None)
     stored.pop("_ts", None)
     if stored.pop("_e", False):
         stored = _plain(stored)

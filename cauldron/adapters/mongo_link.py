@@ -36,6 +36,8 @@ Doc = dict[str, Any]
 T = TypeVar("T")
 
 DURABLE = WriteConcern(w="majority", j=True)
+MAJORITY = {"w": "majority", "j": True}  # the same, for commands
+READ = {"level": "majority"}
 OLDEST_WIRE_VERSION = 17  # MongoDB 6.0: partial indexes over several values
 MARKER, LAYOUT = "cauldron", 1  # a collection that says whose database it is; a later version has more
 SLOW_S = 1.0
@@ -173,6 +175,30 @@ class Link:
                 return await ask()
             except PyMongoError as exc:
                 await patience.wait(exc)
+
+    async def documents(self, find: Doc) -> list[Doc]:
+        """Everything that a find command gives; the driver's own cursors cost more than the rest of it."""
+        async with self.session() as session:
+            cursor = (await self.db.command(find, session=session))["cursor"]
+            found: list[Doc] = cursor["firstBatch"]
+            while cursor["id"]:
+                more = {"getMore": cursor["id"], "collection": find["find"]}
+                cursor = (await self.db.command(more, session=session))["cursor"]
+                found += cursor["nextBatch"]
+        return found
+
+    async def write(self, command: Doc) -> Doc:
+        """The answer to a write, which is durable then. The driver does not retry these, we do.
+
+        Raises:
+            OperationFailure: it is not known to be durable.
+        """
+        async with self.session() as session:
+            answer: Doc = await self.db.command({**command, "writeConcern": MAJORITY}, session=session)
+        concern = answer.get("writeConcernError")
+        if concern is not None:
+            raise OperationFailure(concern.get("errmsg", "not durable"), 64)
+        return answer
 
     async def check(self) -> None:
         """Learn what the far side is; claim an empty database.

@@ -20,6 +20,7 @@ from cauldron.adapters.mongo_documents import (
     pick,
     refuse_nul,
     scalar,
+    size_bytes_of,
     stored_document,
     stored_path,
     stored_value,
@@ -179,7 +180,7 @@ def _patch(table: MongoTable, op: Patch) -> Write:
 
 
 def changes(table: MongoTable, fields: Mapping[str, Any], increment: Sequence[str] = ()) -> tuple[Doc, int]:
-    """What a ``$set`` of a pipeline assigns, and its least size in bytes. Raises Invalid.
+    """What a ``$set`` of a pipeline assigns, and about its size in bytes. Raises Invalid.
 
     A pipeline, because it keeps new fields in the order given; the plain operator sorts them.
     """
@@ -192,7 +193,7 @@ def changes(table: MongoTable, fields: Mapping[str, Any], increment: Sequence[st
         if checked.nul and path in table.fields:
             refuse_nul(path, value)
         escaped |= checked.escaped
-        size_bytes += len(stored.raw) if isinstance(stored, RawBSONDocument) else 0
+        size_bytes += size_bytes_of(stored)
     for name in shape.names[len(fields) :]:
         made[name] = {"$add": [{"$ifNull": [f"${name}", 0]}, 1]}
     if escaped:

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pymongo.errors import OperationFailure, PyMongoError
 
+from cauldron.adapters.mongo_groups import Group, Partly
 from cauldron.adapters.mongo_link import AGAIN, DUPLICATE, SLOW_S, Link, Patience, log
 from cauldron.adapters.mongo_statements import GUARD_FAILED, Write, by_id, command_of
 from cauldron.domain.errors import CauldronError, Duplicate, StaleVersion
@@ -17,7 +18,6 @@ Outcome = Exception | None
 
 MAX_STATEMENTS = 1000  # in one command
 MAX_COMMAND_BYTES = 8 * 1024 * 1024
-MAJORITY = {"w": "majority", "j": True}
 
 
 @dataclass(slots=True)
@@ -38,8 +38,18 @@ class Lane:
     _waiting: deque[Request] = field(default_factory=deque)
     _pump: "asyncio.Task[None] | None" = None
 
+    async def submit_all(self, writes: Sequence[Write]) -> list[Outcome]:
+        """The outcomes of any number of writes of one kind, in as many commands as they need."""
+        parts = await asyncio.gather(*map(self.submit, _fitting(writes)), return_exceptions=True)
+        outcomes: list[Outcome] = []
+        for part in parts:
+            if isinstance(part, BaseException):
+                raise part
+            outcomes += part
+        return outcomes
+
     def submit(self, writes: Sequence[Write]) -> "asyncio.Future[list[Outcome]]":
-        """Queue writes of one kind; the future gives one outcome each."""
+        """Queue writes of one kind that fit into one command; the future gives one outcome each."""
         future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         self._waiting.append(Request(writes, future))
         if self._pump is None or self._pump.done():
@@ -86,6 +96,20 @@ class Lane:
             at += len(request.writes)
 
 
+def _fitting(writes: Sequence[Write]) -> Iterator[Sequence[Write]]:
+    """The writes in parts, each small enough for one command."""
+    part: list[Write] = []
+    size_bytes = 0
+    for write in writes:
+        if part and (len(part) >= MAX_STATEMENTS or size_bytes + write.size_bytes > MAX_COMMAND_BYTES):
+            yield part
+            part, size_bytes = [], 0
+        part.append(write)
+        size_bytes += write.size_bytes
+    if part:
+        yield part
+
+
 def _bytes(request: Request) -> int:
     return sum(write.size_bytes for write in request.writes)
 
@@ -93,13 +117,18 @@ def _bytes(request: Request) -> int:
 def _answer(request: Request, outcomes: list[Outcome]) -> None:
     if request.future.done():
         return
-    broken = next(
-        (each for each in outcomes if each and not isinstance(each, Duplicate | StaleVersion)), None
-    )
+    broken = next((each for each in map(_broken_by, outcomes) if each is not None), None)
     if broken is not None:
         request.future.set_exception(broken)
     else:
         request.future.set_result(outcomes)
+
+
+def _broken_by(outcome: Outcome) -> Outcome:
+    """What is wrong beyond a document that was not as expected."""
+    if isinstance(outcome, Partly):
+        return next((each for each in map(_broken_by, outcome.failures.values()) if each is not None), None)
+    return None if outcome is None or isinstance(outcome, Duplicate | StaleVersion) else outcome
 
 
 async def run_writes(link: Link, table: str, writes: Sequence[Write]) -> list[Outcome]:
@@ -111,8 +140,9 @@ async def run_writes(link: Link, table: str, writes: Sequence[Write]) -> list[Ou
     outcomes: list[Outcome] = [None] * len(writes)
     todo, doubted, patience = list(range(len(writes))), False, Patience(link)
     while todo:
+        some = [writes[n] for n in todo]
         try:
-            errors = await _send(link, table, [writes[n] for n in todo], doubted=doubted)
+            errors, whole = await _send(link, table, some, doubted=doubted)
         except PyMongoError as exc:
             await patience.wait(exc)
             doubted = True
@@ -121,13 +151,41 @@ async def run_writes(link: Link, table: str, writes: Sequence[Write]) -> list[Ou
         if doubted:
             for n in await _echoes(link, table, writes, failed):
                 del failed[n]
+        if doubted or not whole:
+            for n in todo:
+                group = writes[n]
+                if isinstance(group, Group) and n not in failed:
+                    outcomes[n] = await _reached(link, group)
         todo = sorted(n for n, error in failed.items() if _again(writes[n], error))
         for n in failed.keys() - set(todo):
-            outcomes[n] = outcome(link, writes[n], failed[n])
+            outcomes[n] = await _refused(link, writes[n], failed[n])
         if todo:
             doubted = True
             await patience.wait(OperationFailure("write conflict", 112))
     return outcomes
+
+
+async def _reached(link: Link, group: Group) -> Outcome:
+    """Which documents a group has changed, told by the token that it left."""
+    missed = await _missed(link, group)
+    return Partly({name: group.stale(name) for name in missed}) if missed else None
+
+
+async def _missed(link: Link, group: Group) -> list[str]:
+    marked = {"_id": {"$in": list(group.ids)}, "_g": group.token}
+    found = await link.steadily(lambda: link.db[group.table].find(marked, {"_id": 1}).to_list())
+    there = {doc["_id"] for doc in found}
+    return [name for name in group.ids if name not in there]
+
+
+async def _refused(link: Link, write: Write, error: Doc) -> Outcome:
+    """What a statement's error means; a group that it ended goes on one by one."""
+    if not isinstance(write, Group):
+        return outcome(link, write, error)
+    missed = await _missed(link, write)
+    results = await run_writes(link, write.table, [write.alone(name) for name in missed])
+    failures = {name: each for name, each in zip(missed, results, strict=True) if each is not None}
+    return Partly(failures) if failures else None
 
 
 def _again(write: Write, error: Doc) -> bool:
@@ -148,25 +206,32 @@ def _broken(link: Link, error: Doc) -> Exception:
     return meant if isinstance(meant, Exception) else CauldronError(str(meant))
 
 
-async def _send(link: Link, table: str, writes: Sequence[Write], *, doubted: bool) -> dict[int, Doc]:
-    """Run writes of one kind in one command, each by itself; the errors by position."""
-    async with link.session() as session:
-        command = {**command_of(table, writes, doubted=doubted), "ordered": False, "writeConcern": MAJORITY}
-        answer = await link.db.command(command, session=session)
-    concern = answer.get("writeConcernError")
-    if concern is not None:
-        raise OperationFailure(concern.get("errmsg", "not durable"), 64)
-    return {error["index"]: error for error in answer.get("writeErrors", ())}
+async def _send(
+    link: Link, table: str, writes: Sequence[Write], *, doubted: bool
+) -> tuple[dict[int, Doc], bool]:
+    """Run writes of one kind in one command, each by itself.
+
+    Returns the errors by position, and whether everything else reached all its documents.
+    """
+    answer = await link.write({**command_of(table, writes, doubted=doubted), "ordered": False})
+    errors = {error["index"]: error for error in answer.get("writeErrors", ())}
+    wanted = sum(_documents(write) for n, write in enumerate(writes) if n not in errors)
+    return errors, answer["n"] == wanted
+
+
+def _documents(write: Write) -> int:
+    return len(write.ids) if isinstance(write, Group) else 1
 
 
 async def _echoes(link: Link, table: str, writes: Sequence[Write], failed: Mapping[int, Doc]) -> list[int]:
     """Failures that are only the echo of an earlier try: its token is in the document."""
-    if not failed:
+    single = [n for n in failed if not isinstance(writes[n], Group)]
+    if not single:
         return []
-    only = {"_id": {"$in": [writes[n].id for n in failed]}}
+    only = {"_id": {"$in": [writes[n].id for n in single]}}
     found = await link.steadily(lambda: link.db[table].find(only, {"_t": 1}).to_list())
     tokens = {doc["_id"]: doc.get("_t") for doc in found}
-    return [n for n in failed if tokens.get(writes[n].id) == writes[n].token]
+    return [n for n in single if tokens.get(writes[n].id) == writes[n].token]
 
 
 async def run_deletes(link: Link, table: str, writes: Sequence[Write]) -> list[Outcome]:

@@ -314,6 +314,87 @@ def test_callers_at_once_share_commands_and_a_transaction_is_only_for_several_op
     assert last[2] == before[2] + 1
 
 
+PATCHES = {
+    "the same": lambda n: {"status": "done", "result": None},
+    "its own": lambda n: {"status": "done", "result": {"n": n, "in": [{"n": n}], "text": "x" * n}},
+    "mixed kinds": lambda n: {"status": "done", "result": (0, False, None, "0", [], {})[n % 6]},
+    "escaped keys": lambda n: {"status": "done", "result": {"$n": n} if n == 7 else n},
+}
+
+
+@pytest.mark.parametrize("made", PATCHES.values(), ids=PATCHES)
+def test_alike_patches_change_what_each_alone_would(run, url, made):
+    """Some documents are absent, some not as expected: those are told, and left as they were."""
+
+    async def story(store):
+        held = {n for n in range(100) if n % 9 == 4}
+        await store.commit(
+            [Insert("pieces", piece(n, status="held" if n in held else "queued")) for n in range(90)]
+        )
+        patches = [Patch("pieces", f"p{n}", made(n), {"status": "queued"}) for n in range(100)]
+        outcomes = await store.commit(patches, atomic=False)
+        failed = {n for n, outcome in enumerate(outcomes) if outcome is not None}
+        assert failed == held | set(range(90, 100))
+        assert all(isinstance(outcomes[n], StaleVersion) and f"p{n}" in str(outcomes[n]) for n in failed)
+        for n, doc in enumerate(await store.get("pieces", [f"p{n}" for n in range(90)])):
+            there = {**piece(n), "status": "held"} if n in held else {**piece(n), **made(n)}
+            assert doc == {**there, "_v": 1 if n in held else 2}
+            assert type(doc.get("result")) is type(there.get("result"))
+
+    told(run, url, story)
+
+
+def test_alike_patches_share_statements(run, url, admin):
+    def updates():
+        return admin.command("serverStatus")["opcounters"]["update"]
+
+    async def story(store):
+        await store.commit([Insert("pieces", piece(n)) for n in range(200)])
+        counts = [updates()]
+        for made in list(PATCHES.values())[:2]:
+            await store.commit([Patch("pieces", f"p{n}", made(n)) for n in range(200)], atomic=False)
+            counts.append(updates())
+        return counts
+
+    first, same, own = told(run, url, story)
+    assert same - first <= 2
+    assert own - same <= 5
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_alike_patches_whose_answer_is_lost_count_once(run, url, admin, times):
+    async def story(store):
+        await store.commit([Insert("pieces", piece(n)) for n in range(9)])
+        patches = [Patch("pieces", f"p{n}", {"x": [n]}, {"rank": Compare("<", 7)}) for n in range(12)]
+        with failing(admin, ["update"], times, **LOST):
+            outcomes = await store.commit(patches, atomic=False)
+        assert [n for n, outcome in enumerate(outcomes) if outcome] == [7, 8, 9, 10, 11]
+        docs = await store.get("pieces", [f"p{n}" for n in range(9)])
+        assert [(doc["_v"], doc.get("x")) for doc in docs] == [(2, [n]) for n in range(7)] + [(1, None)] * 2
+
+    told(run, url, story)
+
+
+def test_one_of_many_alike_patches_that_cannot_be_made_harms_no_other(run, url):
+    """One document would grow too big, one would take a name that is unique."""
+
+    async def story(store):
+        pad = {3: "x" * (15 << 20)}
+        await store.commit([Insert("pieces", piece(n, pad=pad.get(n, ""))) for n in range(9)], atomic=False)
+        await store.commit([Insert("pieces", piece(99, slug="s5"))])
+        named = [Patch("pieces", f"p{n}", {"slug": f"s{n}"}) for n in range(9)]
+        outcomes = await store.commit(named, atomic=False)
+        assert [type(outcome).__name__ for outcome in outcomes if outcome] == ["Duplicate"]
+        assert isinstance(outcomes[5], Duplicate)
+        grown = [Patch("pieces", f"p{n}", {"more": "y" * (2 << 20)}) for n in range(9)]
+        with pytest.raises(Invalid):
+            await store.commit(grown, atomic=False)
+        docs = await store.get("pieces", [f"p{n}" for n in range(9)])
+        assert [doc["_v"] for doc in docs] == [3, 3, 3, 2, 3, 2, 3, 3, 3]
+
+    told(run, url, story)
+
+
 def test_what_was_written_first_in_a_commit_is_there_for_what_comes_later_in_it(run, url):
     async def story(store):
         ops = [
