@@ -5,7 +5,7 @@
 BIN := .venv/bin
 WORKERS ?= 2
 # What benchmarks share, and peers that are measured by the benchmark they belong to.
-SHARED := __init__ harness processes noop_cooks report cartoon_layers hashlips queue_peers
+SHARED := __init__ harness processes noop_cooks report cartoon_layers hashlips queue_peers agenda
 BENCHES := $(filter-out $(SHARED),$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 help: ## list the targets
@@ -40,7 +40,7 @@ test: check ## everything a submission must pass
 soak: setup-bench ## the full sizes: slow tests, one after the other (hours)
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -m slow --durations=20
 
-bench: setup-bench ## measure against the peers; writes benchmarks/results/*.json (needs HASHLIPS_DIR)
+bench: setup-bench ## measure against the peers; writes benchmarks/results/*.json (needs HASHLIPS_DIR, AGENDA_DIR)
 	@status=0; for name in $(BENCHES); do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name || status=1; \
 	done; $(BIN)/python -m benchmarks.report; exit $$status

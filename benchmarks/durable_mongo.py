@@ -1,7 +1,8 @@
 """The durable path on a one-node replica set: a cook of no-op pieces, workers in processes of their own.
 
 The whole of it is counted, from the start command to the cook's completion: jobs queued, claimed,
-run, settled, folded into the stream, pieces and outputs written. Majority and journaled.
+run, settled, folded into the stream, pieces and outputs written. Majority and journaled. Beside it
+on the same mongod, in the same run: Agenda, whose jobs are only begun and ended.
 
     python -m benchmarks.durable_mongo [--only 2x32] [--pieces 20000] [--profile FOLDER]
 """
@@ -14,7 +15,6 @@ import os
 import random
 import secrets
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from benchmarks import harness
+from benchmarks import agenda, harness
 from cauldron.adapters.mongo import MongoStore
 from cauldron.domain import cook as cooks
 from cauldron.domain.commands import StartCook
@@ -37,10 +37,11 @@ from cauldron.services.dispatch import Decider, Dispatcher
 from cauldron.services.owning import Owner
 from cauldron.services.projecting import Projector, stream_of
 from cauldron.services.working import Worker, WorkerOptions
-from tests.mongod import ReplicaSet, database, single
+from tests.mongod import ReplicaSet, database
 
 BLOB = {"media": "sha256:" + "5e" * 32, "mime": "image/png", "sizeBytes": 1}
 TARGETS = {"2x32": 3000.0, "4x1": 300.0}
+BESIDE_AGENDA = "2x32"
 PACED, PACED_S = 200, 0.04
 
 
@@ -258,55 +259,83 @@ def main() -> None:
     parser.add_argument("--pieces", type=int)
     parser.add_argument("--profile", help="a folder for cProfile files")
     args = parser.parse_args()
-    nodes = single()
-    if args.only:
-        processes, slots = map(int, args.only.split("x"))
-        run = measure(
-            nodes, processes=processes, slots=slots, pieces=args.pieces or 10_000, profile=args.profile
-        )
-        report(args.only, run)
-        return
-    rows = []
+    if args.only is None:
+        agenda.packages_folder()  # a missing peer is told at once
+    nodes = ReplicaSet(oplog_mb=1024, cache_gb=1.0)  # a server's usual share of this machine
+    try:
+        if args.only:
+            processes, slots = map(int, args.only.split("x"))
+            pieces = args.pieces or 10_000
+            run = measure(nodes, processes=processes, slots=slots, pieces=pieces, profile=args.profile)
+            report(args.only, run)
+            return
+        harness.record("durable_mongo", rows(nodes, args.pieces), notes={"mongod": _version(nodes)})
+    finally:
+        nodes.stop()
+
+
+def rows(nodes: ReplicaSet, pieces: int | None) -> list[harness.Row]:
+    """Every figure, one after the other on the same mongod."""
+    made = []
     for name, target in TARGETS.items():
         processes, slots = map(int, name.split("x"))
         run = measure(
-            nodes, processes=processes, slots=slots, pieces=args.pieces or (20_000 if slots > 1 else 3000)
+            nodes, processes=processes, slots=slots, pieces=pieces or (20_000 if slots > 1 else 3000)
         )
         report(name, run)
         title = f"durable no-op pieces, {processes} workers × {slots} slots"
-        rows.append(
-            harness.Row(
-                name=title, ours=run.pieces_per_s, peer=target, peer_name="must be at least", unit="pieces/s"
-            )
+        made.append(_at_least(title, run.pieces_per_s, target))
+        if name == BESIDE_AGENDA:
+            made += _beside_agenda(nodes, run)
+    return [*made, _more_workers(nodes, pieces or 20_000), _latency_row(nodes)]
+
+
+def _at_least(name: str, ours: float, bound: float) -> harness.Row:
+    return harness.Row(name=name, ours=ours, peer=bound, peer_name="must be at least", unit="pieces/s")
+
+
+def _beside_agenda(nodes: ReplicaSet, run: Run) -> list[harness.Row]:
+    peer = agenda.measure_agenda(nodes)
+    print(peer, flush=True)
+    made = []
+    for what, rate in (("live", peer.live_per_s), ("on a backlog", peer.drain_per_s)):
+        name = f"Agenda {peer.version}, change streams, {peer.workers} workers × 10, {what}"
+        title = f"durable no-op pieces beside a bare queue {what}"
+        made.append(
+            harness.Row(name=title, ours=run.pieces_per_s, peer=rate, peer_name=name, unit="pieces/s")
         )
-    many = measure(nodes, processes=16, slots=8, pieces=args.pieces or 20_000)
-    few = measure(nodes, processes=4, slots=8, pieces=args.pieces or 20_000)
+    return made
+
+
+def _more_workers(nodes: ReplicaSet, pieces: int) -> harness.Row:
+    many = measure(nodes, processes=16, slots=8, pieces=pieces)
+    few = measure(nodes, processes=4, slots=8, pieces=pieces)
     report("16x8", many)
     report("4x8", few)
-    rows.append(
-        harness.Row(
-            name="16 worker processes on one cook beside 4, 8 slots each",
-            ours=many.pieces_per_s,
-            peer=few.pieces_per_s,
-            peer_name="4 processes",
-            unit="pieces/s",
-        )
+    return harness.Row(
+        name="16 worker processes on one cook beside 4, 8 slots each",
+        ours=many.pieces_per_s,
+        peer=few.pieces_per_s,
+        peer_name="4 processes",
+        unit="pieces/s",
     )
+
+
+def _latency_row(nodes: ReplicaSet) -> harness.Row:
     p50_ms, p99_ms = latency(nodes)
     print(f"enqueue to start: p50 {p50_ms:.0f} ms, p99 {p99_ms:.0f} ms")
-    rows.append(
-        harness.Row(
-            name="enqueue to start, p99 at 25/s",
-            ours=p99_ms,
-            peer=50.0,
-            peer_name="must be at most",
-            unit="ms",
-        )
+    return harness.Row(
+        name="enqueue to start, p99 at 25/s",
+        ours=p99_ms,
+        peer=50.0,
+        peer_name="must be at most",
+        unit="ms",
     )
-    version = subprocess.run([str(nodes._program), "--version"], capture_output=True, text=True).stdout.split(
-        "\n"
-    )[0]
-    harness.record("durable_mongo", rows, notes={"mongod": version})
+
+
+def _version(nodes: ReplicaSet) -> str:
+    with nodes.client() as client:
+        return str(client.server_info()["version"])
 
 
 if __name__ == "__main__":

@@ -66,12 +66,19 @@ class ReplicaSet:
     """One or more nodes in processes of their own."""
 
     def __init__(
-        self, *, nodes: int = 1, election_ms: int = 2000, oplog_mb: int = 64, checkpoint_s: int = 60
+        self,
+        *,
+        nodes: int = 1,
+        election_ms: int = 2000,
+        oplog_mb: int = 64,
+        checkpoint_s: int = 60,
+        cache_gb: float = 0.25,
     ) -> None:
         """Started, with a primary. The oplog keeps at least what is newer than the last checkpoint."""
         self._program = required_program()
         self._folder = tempfile.TemporaryDirectory(prefix="cauldron-mongod-", ignore_cleanup_errors=True)
         self._oplog_mb, self._checkpoint_s, self._election_ms = oplog_mb, checkpoint_s, election_ms
+        self._cache_gb = cache_gb
         self.ports = free_ports(nodes)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         for port in self.ports:
@@ -84,8 +91,8 @@ class ReplicaSet:
         folder.mkdir(exist_ok=True)
         command = [
             *(str(self._program), "--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1"),
-            *("--replSet", "tests", "--oplogSize", str(self._oplog_mb), "--wiredTigerCacheSizeGB", "0.25"),
-            *("--syncdelay", str(self._checkpoint_s)),
+            *("--replSet", "tests", "--oplogSize", str(self._oplog_mb)),
+            *("--wiredTigerCacheSizeGB", str(self._cache_gb), "--syncdelay", str(self._checkpoint_s)),
             *("--setParameter", "enableTestCommands=1"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             *("--logpath", str(folder / "log"), "--logappend", "--nounixsocket"),

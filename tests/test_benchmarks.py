@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks import cartoon_layers, harness, hashlips
+from benchmarks import agenda, cartoon_layers, harness, hashlips
 
 
 def row(unit, *, ours=2.0, peer=10.0):
@@ -39,6 +39,17 @@ def test_hashlips_that_is_not_there_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("HASHLIPS_DIR", str(tmp_path))
     with pytest.raises(harness.MissingPeer):
         hashlips.engine_folder()
+
+
+def test_agenda_that_is_not_there_is_an_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("AGENDA_DIR", raising=False)
+    with pytest.raises(harness.MissingPeer) as missing:
+        agenda.packages_folder()
+    assert missing.value.code == 2
+    monkeypatch.setenv("AGENDA_DIR", str(tmp_path))
+    with pytest.raises(harness.MissingPeer):
+        agenda.packages_folder()
+    assert "node_modules/agenda" in capsys.readouterr().err
 
 
 def test_layers_are_the_same_pixels_every_time(tmp_path):
