@@ -1,4 +1,6 @@
-"""The machinery of cooks on one real SQLite file, wired for tests: tools that do nothing, and a tapped store.
+"""The machinery of cooks on a real engine, wired for tests: tools that do nothing, and a tapped store.
+
+A folder stands for a store: it holds the one SQLite file, or names a database (:func:`engine`).
 
 Faults are brought in from outside only: by the executor, the clock, or a store
 that tells a *tap* what is about to be done and what was done.
@@ -9,8 +11,8 @@ import itertools
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 import structlog
 
 from cauldron.adapters.fs import FsBlobs
+from cauldron.adapters.mongo import MongoStore
 from cauldron.adapters.sqlite import SqliteStore
 from cauldron.domain import cook as cooks
 from cauldron.domain.commands import StartCook
@@ -38,6 +41,7 @@ from cauldron.services.rebuilding import Findings, Rebuilding
 from cauldron.services.sweeping import Sweeper
 from cauldron.services.working import Executor, Worker, WorkerOptions
 from tests.domain.cook_samples import START
+from tests.mongod import database
 
 if not structlog.is_configured():  # else failures are drawn with all their variables, which takes seconds
     structlog.configure(
@@ -316,10 +320,26 @@ class Kitchen:
             raise failure_
 
 
+ENGINES = ("sqlite", "mongo")
+ADDRESS = "database"  # a file that says which
+
+
+@contextmanager
+def engine(name: str, folder: Path) -> Iterator[Path]:
+    """A folder whose kitchens are on that engine."""
+    if name != "mongo":
+        yield folder
+        return
+    with database() as url:
+        (folder / ADDRESS).write_text(url)
+        yield folder
+
+
 @asynccontextmanager
 async def kitchen(folder: Path, *, tap: Tap | None = None, **more: Any) -> AsyncIterator[Kitchen]:
-    """A kitchen over the one file of ``folder``."""
-    store: Any = SqliteStore(folder / "store.db")
+    """A kitchen over the store of ``folder``."""
+    address = folder / ADDRESS
+    store: Any = MongoStore(address.read_text()) if address.exists() else SqliteStore(folder / "store.db")
     await store.open((*TABLES, *spells.TABLES, *tools.TABLES))
     try:
         yield Kitchen(Tapped(store, tap) if tap else store, folder / "blobs", **more)

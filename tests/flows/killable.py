@@ -174,6 +174,11 @@ class Crew:
         process.start()
         self._alive[name] = (process, fate)
 
+    def add(self, name: str, role: str) -> None:
+        """One more."""
+        self.roles[name] = role
+        self._spawn(name)
+
     def pid(self, name: str) -> int:
         pid = self._alive[name][0].pid
         assert pid is not None

@@ -15,7 +15,7 @@ import pytest
 from cauldron.domain.commands import PauseCook, ResumeCook
 from cauldron.services.projecting import stream_of
 from tests.flows.killable import OWNER_POINTS, WORKER_POINTS, Crew, Fate, at_named_points, preload
-from tests.kitchen import Kitchen, kitchen, problems
+from tests.kitchen import Kitchen, engine, kitchen, problems
 
 preload()
 
@@ -67,13 +67,22 @@ async def open_jobs(k: Kitchen, cook: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("kills", "pieces", "within_s"),
-    [(110, 300, 60), pytest.param(1_100, 1_500, 900, marks=pytest.mark.slow)],
-    ids=["a hundred", "a thousand"],
+    ("engine_name", "kills", "pieces", "within_s"),
+    [
+        ("sqlite", 110, 300, 60),
+        ("mongo", 70, 300, 120),
+        pytest.param("sqlite", 1_100, 1_500, 900, marks=pytest.mark.slow),
+        pytest.param("mongo", 600, 1_000, 900, marks=pytest.mark.slow),
+    ],
+    ids=["a hundred", "some on MongoDB", "a thousand", "hundreds on MongoDB"],
 )
-def test_kills_at_every_step_boundary_lose_and_double_nothing(run, tmp_path, kills, pieces, within_s):
+def test_kills_at_every_step_boundary_lose_and_double_nothing(
+    run, tmp_path, engine_name, kills, pieces, within_s
+):
+    """After the last death the rest takes as long as leases do, not as long as a server's transactions."""
+
     async def story():
-        roles = {"w1": "worker", "w2": "worker", "o1": "owner", "o2": "owner"}
+        roles = {"w1": "worker", "w2": "worker", "w3": "worker", "o1": "owner", "o2": "owner"}
         crew = Crew(tmp_path, roles, random.Random(f"kills {kills}"), at_named_points)
         async with kitchen(tmp_path) as k:
             cooks = await drive(crew, k, kills=kills, pieces=pieces, within_s=within_s)
@@ -83,11 +92,13 @@ def test_kills_at_every_step_boundary_lose_and_double_nothing(run, tmp_path, kil
                 assert await open_jobs(k, cook) == {}
         assert crew.kills >= kills
         missed = [p for p in (*WORKER_POINTS, *OWNER_POINTS) if not crew.by_point.get(p)]
-        assert len(missed) <= (4 if kills < 1_000 else 0), f"never died at {missed}"
+        most = 0 if kills > 500 else 4 if kills > 100 else 10
+        assert len(missed) <= most, f"never died at {missed}"
         assert "locked" not in crew.log()
         print(f"{crew.kills} kills, {len(cooks)} cooks, {dict(sorted(crew.by_point.items()))}")
 
-    run(story(), timeout_s=within_s + 120)
+    with engine(engine_name, tmp_path):
+        run(story(), timeout_s=within_s + 120)
 
 
 def test_the_same_checker_fails_when_the_commit_order_is_broken(run, tmp_path):
