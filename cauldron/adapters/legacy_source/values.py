@@ -5,7 +5,6 @@ Object ids become 24 hex digits, dates ISO text with milliseconds, exact decimal
 """
 
 import base64
-import itertools
 import json
 import math
 import re
@@ -97,12 +96,18 @@ def decode(block: Block) -> Iterator[Doc | Unreadable]:
 
 def _bson_documents(data: bytes) -> Iterator[Doc | Unreadable]:
     """A few at a time: what has just been made is still in the processor's cache when it is used."""
-    raws = split(data)
-    while some := list(itertools.islice(raws, AT_ONCE)):
+    start, end, size = 0, 0, len(data)
+    while start < size:
+        for _ in range(AT_ONCE):
+            end += int.from_bytes(data[end : end + 4], "little")
+            if end >= size:
+                break
+        some = data[start:end]
         try:
-            yield from bson.decode_all(b"".join(some), OPTIONS)
+            yield from bson.decode_all(some, OPTIONS)
         except (BSONError, ValueError, OverflowError, RecursionError):
-            yield from map(_alone, some)
+            yield from map(_alone, split(some))
+        start = end
 
 
 def split(data: bytes) -> Iterator[bytes]:

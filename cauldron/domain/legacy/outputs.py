@@ -246,8 +246,7 @@ def _delivery(doc: Doc, start: int, setting: Setting, notes: list[str]) -> Doc:
 
 def _links(doc: Doc, meta: Doc, notes: list[str]) -> tuple[str | None, str | None, str | None, int | None]:
     """(cast, cook, row of the old queue, place): from the top, the metadata, or the job's id."""
-    cast = id_of(doc, "castId", "spellCastId")
-    cook = id_of(doc, "cookId", "cookExecutionId")
+    cast, cook = id_of(doc, "castId", "spellCastId"), id_of(doc, "cookId", "cookExecutionId")
     if cast is None and (cast := id_of(meta, "castId", "spellCastId")) is not None:
         notes.append("link.cast_from_metadata")
     if cook is None and (cook := id_of(meta, "cookId", "cookExecutionId")) is not None:

@@ -57,13 +57,9 @@ def piece_of(output: Doc, meta: Doc, *, state: str, index: int | None) -> tuple[
 
 def traits_of(meta: Doc) -> dict[str, Any]:
     """Category → trait, from any of the three places that held them."""
-    for source in (
-        part(meta, "selectedTraits"),
-        part(meta, "traitSel"),
-        part(part(meta, "traits"), "selected"),
-    ):
-        if source:
-            return _plain(source)
+    source = part(meta, "selectedTraits") or part(meta, "traitSel") or part(part(meta, "traits"), "selected")
+    if source:
+        return _plain(source)
     for listed in (
         items(meta, "appliedTraits"),
         items(meta, "traitDetails"),

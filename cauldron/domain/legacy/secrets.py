@@ -43,7 +43,6 @@ HEX_KEY = re.compile(r"0x[0-9a-fA-F]{64}\b")
 HASHES = re.compile(r"hash|tx|transaction|block|root|topic", re.IGNORECASE)
 
 
-@lru_cache(maxsize=20_000)
 def is_secret_name(name: str) -> bool:
     """Whether a field of this name holds a secret."""
     plain = re.sub(r"[^a-z]", "", name.lower()[:200])
@@ -53,6 +52,19 @@ def is_secret_name(name: str) -> bool:
 @lru_cache(maxsize=20_000)
 def _is_hash_name(name: str) -> bool:
     return HASHES.search(name) is not None
+
+
+_NAMES: dict[str, int] = {}  # what is known of the names of fields: SECRET, LONG
+SECRET, LONG = 1, 2
+MOST_NAMES = 20_000
+
+
+def _name(key: str) -> int:
+    """Whether a name tells of a secret, and whether it is long enough to be one itself; remembered."""
+    found = (SECRET if is_secret_name(key) else 0) | (LONG if len(key) >= SHORTEST else 0)
+    if len(_NAMES) < MOST_NAMES:
+        _NAMES[key] = found
+    return found
 
 
 def _suspect(low: str) -> bool:
@@ -99,14 +111,18 @@ def _clean_object(value: dict[str, Any], depth: int) -> Any:
         return REMOVED
     changed: dict[str, Any] = {}
     long_names = False
+    known = _NAMES.get
     for key, item in value.items():
         kind = type(item)
-        if len(key) >= SHORTEST:
-            long_names = True
-        if is_secret_name(key):
-            if item is not None and kind is not bool and item != REMOVED:
-                changed[key] = REMOVED
-            continue
+        name = known(key)
+        if name is None:
+            name = _name(key)
+        if name:
+            long_names = long_names or name >= LONG
+            if name & SECRET:
+                if item is not None and kind is not bool and item != REMOVED:
+                    changed[key] = REMOVED
+                continue
         if kind is str:
             kept = clean_text(item, name=key) if len(item) >= SHORTEST else item
         elif kind is dict:
