@@ -66,17 +66,18 @@ def units(table_of: Callable[[str], MongoTable], ops: Sequence[Op]) -> list[Unit
     """Operations as writes, alike patches together; their order is kept where it matters. Raises Invalid."""
     made: list[Unit] = []
     numbered = list(enumerate(ops))
-    for (kind, name), some in groupby(numbered, key=lambda each: (type(each[1]), each[1].table)):
+    for (_, name), some in groupby(numbered, key=lambda each: (type(each[1]), each[1].table)):
         run, table = list(some), table_of(name)
-        many = kind is Patch and not table.feed and len(run) >= FEWEST
-        if many and len({op.id for _, op in run}) == len(run):
-            made += _patches(table, run)
+        patches = [(n, op) for n, op in run if isinstance(op, Patch)]
+        apart = len({op.id for _, op in patches}) == len(run)
+        if apart and not table.feed and len(run) >= FEWEST:
+            made += _patches(table, patches)
         else:
             made += [(prepare(table, op), (n,)) for n, op in run]
     return made
 
 
-def _patches(table: MongoTable, run: Sequence[tuple[int, Any]]) -> Iterator[Unit]:
+def _patches(table: MongoTable, run: Sequence[tuple[int, Patch]]) -> Iterator[Unit]:
     """Patches of different documents of one table: their order does not matter."""
     alike: dict[Signature, list[tuple[int, Patch]]] = {}
     for n, op in run:
