@@ -18,6 +18,8 @@ NOUNS = (
     "cast",
     "cook",
     "review",
+    "records",
+    "callback",
     "example",
     "serve",
     "workers",
@@ -29,7 +31,8 @@ NOUNS = (
 )
 # The first word of a command and the module it lives in: only that one is loaded.
 HOMES = {noun: noun for noun in ("collection", "export", "tool", "spell", "cast", "cook", "review")}
-HOMES |= {"user": "user", "key": "key"}
+HOMES |= dict.fromkeys(("piece", "output", "upload"), "records")
+HOMES |= {"user": "user", "key": "key", "callback": "callback"}
 HOMES |= {"import": "imports", "init": "imports", "run-example": "example"}
 HOMES |= {"serve": "serve", "worker": "workers", "migrate": "migrate"}
 HOMES |= dict.fromkeys(("audit", "clean", "erase"), "audit")

@@ -195,3 +195,30 @@ def events(
             sys.stdout.write(f"{row['ts']}  {row['type']:<18} {row['actor']:<8} {short}\n")
 
     run(work)
+
+
+@group.command("analytics")
+@command
+def analytics(cook: CookId, as_json: AsJson = False) -> None:
+    """Show approval per trait value, cost and duration, and failures by reason."""
+
+    async def work(app: Studio) -> dict[str, Any]:
+        cook_id = await app.find_cook(cook)
+        return {"cookId": cook_id} | await app.workshop.analysing.of(cook_id)
+
+    found = run(work)
+    emit(found, as_json=as_json, text=_analytics_text(found))
+
+
+def _analytics_text(found: dict[str, Any]) -> str:
+    time, cost = found["durationMs"], found["costUsd"]
+    lines = [
+        f"duration  median {time['p50']} ms, 90 % within {time['p90']} ms, longest {time['max']} ms",
+        f"cost      ${cost['total']} in all, median ${cost['p50']}",
+        *(f"failed    {each['count']:,} × {each['code']}" for each in found["failures"]),
+    ]
+    for trait in found["traits"]:
+        for value in trait["values"]:
+            rate = "-" if value["approvalRate"] is None else f"{value['approvalRate']:.0%}"
+            lines.append(f"{rate:>9} of {value['pieces']:,} {trait['trait']}: {value['value']}")
+    return "\n".join(lines)

@@ -117,6 +117,8 @@ class Callbacks:
             "_id": f"msg_{hashlib.sha256(name.encode()).hexdigest()[:32]}",
             "status": "pending",
             "runId": started["castId"] if is_cast else started["cookId"],
+            "castId": started["castId"] if is_cast else None,
+            "cookId": None if is_cast else started["cookId"],
             "kind": "cast" if is_cast else "cook",
             "type": kind,
             "owner": started["owner"],

@@ -17,6 +17,7 @@ from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Doc, Put, Store
 from cauldron.ports.system import Clock, NewId
 from cauldron.services.casting import Caller
+from cauldron.services.media_access import MediaAccess
 from cauldron.services.spells import Spellbook
 
 
@@ -68,6 +69,7 @@ class Collecting:
             "updatedAt": now,
         }
         await self.store.commit([Put("collections", doc, found[0]["_v"] if found else 0)])
+        await MediaAccess(self.store).grant(document, caller=caller)
         return doc
 
     async def get(self, collection_id: str) -> Doc:

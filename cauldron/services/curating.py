@@ -12,6 +12,7 @@ from cauldron.domain.times import iso
 from cauldron.ports.storage import Delete, Doc, Insert, Patch
 from cauldron.services.casting import Caller
 from cauldron.services.cooking import Cooking
+from cauldron.services.media_access import MediaAccess
 from cauldron.services.owned import owned
 from cauldron.services.pages import Listing, Page
 
@@ -40,8 +41,13 @@ class Curating:
         )
         return await listing.page(self.cooking.store, limit=limit, after=after)
 
-    async def check(self, document: Mapping[str, Any]) -> Collection:
-        """The collection that a document describes, its media stored.
+    async def check(
+        self, document: Mapping[str, Any], *, caller: Caller, before: Mapping[str, Any] | None = None
+    ) -> Collection:
+        """The collection that a document describes, its media stored and the caller's to use.
+
+        Args:
+            before: an earlier definition of the caller's; its media may be used again.
 
         Raises:
             InvalidMany: everything that is wrong with it.
@@ -52,6 +58,13 @@ class Curating:
             for path, _ in media_paths(document)
         ]
         problems += await self._missing(document)
+        access = MediaAccess(self.cooking.store)
+        if before is not None:
+            await access.grant(before, caller=caller)
+        try:
+            await access.check(document, caller=caller, path="definition")
+        except InvalidMany as foreign:
+            problems += [] if problems else foreign.problems
         if problems:
             raise InvalidMany(problems[:MAX_PROBLEMS])
         return collection
@@ -67,13 +80,20 @@ class Curating:
                 problems.append(Problem(path=path, code="media_missing", message="no such upload"))
         return problems
 
-    async def create(self, document: Mapping[str, Any], *, caller: Caller, new_id: str) -> Doc:
+    async def create(
+        self,
+        document: Mapping[str, Any],
+        *,
+        caller: Caller,
+        new_id: str,
+        before: Mapping[str, Any] | None = None,
+    ) -> Doc:
         """Keep a new collection; the same ``new_id`` again answers with what it made.
 
         Raises:
             InvalidMany: it is not valid. Duplicate: the account has one with its slug.
         """
-        collection = await self.check(document)
+        collection = await self.check(document, caller=caller, before=before)
         now = iso(self.cooking.collecting.clock())
         doc = _content(document, collection, now=now) | {
             "_id": new_id,
@@ -104,7 +124,7 @@ class Curating:
             StaleVersion: it has changed since. Duplicate: another one has its slug.
         """
         found = await self.get(collection_id, caller=caller)
-        collection = await self.check(document)
+        collection = await self.check(document, caller=caller, before=found["definition"])
         if found["_v"] != version:
             raise StaleVersion("the collection was changed meanwhile", version=found["_v"])
         changes = _content(document, collection, now=iso(self.cooking.collecting.clock()))
@@ -145,7 +165,9 @@ class Curating:
             title = base if number == 1 else f"{base[:75]} {number}"
             definition = {key: value for key, value in found["definition"].items() if key != "slug"}
             try:
-                return await self.create(definition | {"name": title}, caller=caller, new_id=new_id)
+                return await self.create(
+                    definition | {"name": title}, caller=caller, new_id=new_id, before=found["definition"]
+                )
             except Duplicate:
                 continue
         raise Refused(f"too many collections are named like {base!r}")

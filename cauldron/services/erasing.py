@@ -20,7 +20,7 @@ from cauldron.domain.errors import Invalid, NotFound, Refused
 from cauldron.domain.events import Event
 from cauldron.domain.times import iso
 from cauldron.persistence.streams import Commit
-from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS
+from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS, RESOURCES
 from cauldron.ports.storage import Delete, Doc, Op, Patch, Put, Redact, Store
 from cauldron.ports.system import Clock
 from cauldron.services.auditing import pages
@@ -36,6 +36,7 @@ BOOKS = ("pieces", "generationOutputs", "casts", "cooks", "cook_status", "export
 SET_ASIDE = "legacy_set_aside"
 PEOPLE = (USERS, KEYS, SESSIONS, INVITATIONS)  # an account's users go with it
 REMOVED = (COOK_JOBS, CAST_JOBS, "spells", "spell_versions", "legacy_events", SET_ASIDE, *PEOPLE)
+REMOVED += tuple(table.name for table in RESOURCES)
 DOCUMENT_FIELDS = ("plan", "configHash")  # of events: digests of blobs that name others
 
 

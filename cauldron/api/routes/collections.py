@@ -194,7 +194,7 @@ async def validate(body: CollectionBody, studio: TheStudio, who: Editor) -> Vali
     problems = check_collection(body.definition)
     if not problems:
         try:
-            await studio.curating.check(body.definition)
+            await studio.curating.check(body.definition, caller=caller_of(studio, who))
         except InvalidMany as error:
             problems = list(error.problems)
     listed = [Fault(path=p.path, code=p.code, message=p.message) for p in problems[:MAX_PAGE]]

@@ -17,7 +17,7 @@ class Received:
 
 @dataclass(slots=True)
 class Receiver:
-    """``manner`` is a status to answer with, or ``slow``, ``huge``, ``endless``, ``redirect``, ``silent``, ``junk``."""
+    """``manner`` is a status to answer with, or slow, endless, redirect, silent or junk."""
 
     manner: int | str = 204
     port: int = 0
@@ -48,7 +48,7 @@ class Receiver:
         if manner == "junk":
             writer.write(b"\x00\xff" * 200)
             return
-        if manner in ("huge", "endless"):
+        if manner == "endless":
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
             for _ in range(400):

@@ -14,7 +14,7 @@ import pytest
 
 from cauldron.adapters.webhook_sender import CheckedSender
 from cauldron.persistence.tables import DELIVERIES
-from tests.api.resources.desk import Desk, Desks
+from tests.api.resources.desk import DOCUMENT, Desk, Desks
 from tests.api.resources.receiver import receiving
 
 TEMPLATE: dict[str, Any] = {"tool": "text.template", "inputs": {"template": "good morning"}}
@@ -152,23 +152,21 @@ def test_an_address_that_was_open_and_is_closed_now_is_not_gone_to(desks: Desks,
 
 
 def test_a_cook_tells_that_it_is_done_and_its_outputs_say_so(desks: Desks, run: Any):
-    from dataclasses import replace
-
-    from cauldron.services.cooking import Wanted
-    from tests.api.resources.desk import DOCUMENT
-
     async def story() -> None:
         desk = await desks.open(**LISTED)
         record = await desk.studio.collecting.save(DOCUMENT | {"supply": 600}, caller=desk.studio.caller)
         async with receiving() as receiver:
-            caller = replace(desk.studio.caller, platform="webhook", callback_url=receiver.url)
-            started = await desk.studio.cooking.start(Wanted(collection_id=record["_id"]), caller=caller)
-            await desk.end(started.cook_id, range(1, 601))
+            path = f"/api/v1/collections/{record['_id']}/cook/start"
+            inside = await desk.client.post(path, json={"callbackUrl": "http://10.0.0.1/"})
+            assert inside.status_code == 422
+            started = await desk.client.post(path, json={"callbackUrl": receiver.url})
+            cook = started.json()["cookId"]
+            await desk.end(cook, range(1, 601))
             async with desk.studio.running():
-                await told(desk, started.cook_id, "sent")
+                await told(desk, cook, "sent")
         body = json.loads(receiver.got[0].body)
         assert (body["type"], body["data"]["generated"]) == ("cook.completed", 600)
-        where = {"cookId": started.cook_id}
+        where = {"cookId": cook}
         outputs = await desk.studio.store.find("generationOutputs", where, order=("cookId",))
         assert len(outputs) == 600
         assert {o["deliveryStatus"] for o in outputs} == {"sent"}

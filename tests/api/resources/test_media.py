@@ -347,3 +347,38 @@ def test_who_hangs_up_stops_the_reading():
         assert 50 <= len(read) < 100
 
     asyncio.run(story())
+
+
+def test_a_collection_uses_only_media_that_are_the_accounts_own(desks: Desks, run: Any):
+    async def story() -> None:
+        ann, bob = await desks.open("ann"), await desks.open("bob")
+        ref = (await upload(ann, png("teal"))).json()["items"][0]["ref"]
+        definition = {
+            "cauldron": 1,
+            "name": "Pictures",
+            "slug": "pictures",
+            "supply": 1,
+            "seed": "s",
+            "generator": {"tool": "static.media", "inputs": {"media": [ref]}},
+            "categories": [{"name": "Word", "options": [{"name": "a"}]}],
+        }
+        stolen = await bob.client.post("/api/v1/collections", json={"definition": definition})
+        assert stolen.status_code == 422
+        assert stolen.json()["problems"][0]["code"] == "media_missing"
+        checked = await bob.client.post("/api/v1/collections/validate", json={"definition": definition})
+        assert not checked.json()["ok"]
+        kept = await ann.client.post("/api/v1/collections", json={"definition": definition})
+        assert kept.status_code == 201, kept.text
+        image = await ann.picture("navy")  # stored by a command line, named by what it saved
+        definition["generator"]["inputs"]["media"] = [image]  # type: ignore[index]
+        saved = await ann.studio.collecting.save(definition, caller=ann.studio.caller)
+        assert (await ann.client.get(f"/api/v1/media/{image['media'][7:]}")).status_code == 200
+        edited = await ann.client.get(f"/api/v1/collections/{saved['_id']}")
+        again = await ann.client.put(
+            f"/api/v1/collections/{saved['_id']}",
+            json={"definition": definition | {"name": "Renamed"}},
+            headers={"If-Match": edited.headers["etag"]},
+        )
+        assert again.status_code == 200, again.text
+
+    run(story())
