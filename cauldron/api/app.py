@@ -1,6 +1,7 @@
 """The application: routes behind layers that log, bound, authenticate and replay."""
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute
@@ -14,6 +15,7 @@ from cauldron.api import (
     headers,
     heads,
     idempotency,
+    openapi,
     problems,
     rate_limits,
     request_log,
@@ -30,6 +32,7 @@ from cauldron.api.routes import (
     exports,
     health,
     identity,
+    internal,
     metrics,
     outputs,
     pieces,
@@ -75,12 +78,17 @@ ROUTERS: tuple[APIRouter, ...] = (
     exports.router,
     analytics.router,
     callbacks.router,
+    internal.router,
 )
 RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES, *websocket.ROUTES)  # beside FastAPI's own
 
 
 class Api(FastAPI):
     """FastAPI with our layers around everything, its own error handling included."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document at ``/api/v1/openapi.json``."""
+        return openapi.describe(self, RAW_ROUTES)
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers, outermost first, then FastAPI."""

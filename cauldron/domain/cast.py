@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from cauldron.domain.commands import EndCast, StartCast
+from cauldron.domain.commands import EndCast, NoteParent, StartCast
+from cauldron.domain.cook import noted
+from cauldron.domain.cook_state import Noted
 from cauldron.domain.errors import NotFound, Refused
 from cauldron.domain.events import Event
 from cauldron.domain.ledger_pricing import charge_of, charged_steps, taken_of
@@ -38,9 +40,10 @@ class Cast:
     ended: Mapping[str, Any] = field(default_factory=dict)  # data of the ending event
     started_ms: int = 0
     ended_ms: int = 0
+    noted: Noted = field(default_factory=Noted)
 
 
-def decide(cast: Cast, command: StartCast | EndCast) -> list[Event]:
+def decide(cast: Cast, command: StartCast | EndCast | NoteParent) -> list[Event]:
     """The events that ``command`` causes.
 
     Raises:
@@ -50,6 +53,8 @@ def decide(cast: Cast, command: StartCast | EndCast) -> list[Event]:
         return _start(cast, command)
     if cast.state is CastState.NONE:
         raise NotFound("there is no such cast")
+    if isinstance(command, NoteParent):
+        return [noted(command)]
     if cast.state is not CastState.RUNNING:
         return []  # terminal is terminal: a late end changes nothing
     body: dict[str, Any] = {"steps": list(command.steps), "outputs": dict(command.outputs)}
@@ -98,5 +103,7 @@ def evolve(cast: Cast, event: Event, *, ts: int) -> None:
     """Fold one event, in place."""
     if event.type == "CastStarted":
         cast.state, cast.started, cast.started_ms = CastState.RUNNING, event.data, ts
+    elif event.type == "ParentNoted":
+        cast.noted.add(event.data)
     elif event.type in _STATE_OF and cast.state is CastState.RUNNING:
         cast.state, cast.ended, cast.ended_ms = _STATE_OF[event.type], event.data, ts

@@ -140,6 +140,19 @@ class RecordExport:
     tokens: str | None = None  # blob digest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteParent:
+    """Another service tells what it knows of a cook or cast: costs and generations of its own.
+
+    It is kept beside what is folded from our own executions, never in its place.
+    """
+
+    key: str
+    service: str  # who says so
+    cost_micro_usd: int = 0
+    generation_ids: Sequence[str] = ()
+
+
 CookCommand = (
     StartCook
     | PauseCook
@@ -151,6 +164,7 @@ CookCommand = (
     | ReviewPieces
     | RefillSlots
     | RecordExport
+    | NoteParent
 )
 
 

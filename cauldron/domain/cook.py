@@ -8,6 +8,7 @@ from cauldron.domain.commands import (
     CookCommand,
     ExhaustBudget,
     FailCook,
+    NoteParent,
     PauseCook,
     RecordExport,
     RecordPiece,
@@ -300,6 +301,20 @@ def _export(cook: Cook, c: RecordExport) -> list[Event]:
     return [Event("CookExported", _with(body, tokens=c.tokens or ""))]
 
 
+def noted(c: NoteParent) -> Event:
+    """What another service told, as an event of a cook or cast."""
+    body = {
+        "service": c.service,
+        "costMicroUsd": c.cost_micro_usd,
+        "generationIds": list(c.generation_ids),
+    }
+    return Event("ParentNoted", body)
+
+
+def _note(cook: Cook, c: NoteParent) -> list[Event]:
+    return [noted(c)]
+
+
 def ranges(numbers: Iterable[int]) -> list[list[int]]:
     """Ascending numbers as inclusive ranges: ``[1, 2, 3, 7]`` → ``[[1, 3], [7, 7]]``."""
     found: list[list[int]] = []
@@ -330,4 +345,5 @@ _DECIDE: Mapping[type, Callable[[Cook, Any], list[Event]]] = {
     ReviewPieces: _review,
     RefillSlots: _refill,
     RecordExport: _export,
+    NoteParent: _note,
 }

@@ -35,6 +35,30 @@ PIECE_STATES = ("queued", "generated", "failed", "approved", "rejected", "culled
 AFTER = {"approved": APPROVED, "rejected": REJECTED, "culled": CULLED, "kept": KEPT, "reset": GENERATED}
 
 
+class Noted:
+    """What other services told of a parent: it stands beside the facts."""
+
+    __slots__ = ("cost_micro_usd", "generations", "times")
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.cost_micro_usd = 0
+        self.generations = 0
+
+    def add(self, data: Mapping[str, Any]) -> None:
+        """Fold one ParentNoted, in place."""
+        self.times += 1
+        self.cost_micro_usd += data["costMicroUsd"]
+        self.generations += len(data["generationIds"])
+
+    def document(self) -> dict[str, Any]:
+        """``{noted: …}`` for a record; nothing while nobody told anything."""
+        if not self.times:
+            return {}
+        usd = self.cost_micro_usd / 1_000_000
+        return {"noted": {"times": self.times, "costUsd": usd, "generationCount": self.generations}}
+
+
 class Cook:
     """A cook's state. Piece numbers count from 1, slots are plan rows from 0."""
 
@@ -53,6 +77,7 @@ class Cook:
         "last_generated",
         "last_ms",
         "made",
+        "noted",
         "pause_detail",
         "pause_reason",
         "piece_attempts",
@@ -83,6 +108,7 @@ class Cook:
         self.slot_current = array("I")  # slot - slotFrom -> number of its newest piece, 0 none
         self.plans: list[tuple[int, str, str]] = []  # (first piece, plan blob, plan hash)
         self.made = 0  # pieces generated, ever
+        self.noted = Noted()
         self.last_generated = 0  # number of the piece generated last
         self.failures_since_resume = 0
         self.failures_by_code: dict[str, int] = {}
@@ -299,6 +325,10 @@ def _exported(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.published_tokens = data.get("tokens") or cook.published_tokens
 
 
+def _noted(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
+    cook.noted.add(data)
+
+
 _FOLD: Mapping[str, Callable[[Cook, Mapping[str, Any], int], None]] = {
     "CookStarted": _started,
     "PiecesQueued": _queued,
@@ -313,4 +343,5 @@ _FOLD: Mapping[str, Callable[[Cook, Mapping[str, Any], int], None]] = {
     "CookCompleted": _completed,
     "CookFailed": _cook_failed,
     "CookExported": _exported,
+    "ParentNoted": _noted,
 }

@@ -216,6 +216,14 @@ class CookExported(TypedDict):
     tokens: NotRequired[str]  # blob digest of the fixed token numbers, once published
 
 
+class ParentNoted(TypedDict):
+    """Another service told of costs and generations of its own; they count apart from ours."""
+
+    service: str
+    costMicroUsd: int
+    generationIds: list[str]
+
+
 class RowsReserved(TypedDict):
     """Rows ``slotFrom`` … of a collection's plan were given to a cook."""
 
@@ -274,6 +282,7 @@ EVENT_TYPES: Mapping[str, str] = {
     "CookCompleted": "Every slot is settled; nothing is queued or running.",
     "CookFailed": "The cook cannot continue.",
     "CookExported": "An export finished.",
+    "ParentNoted": "Another service told of costs and generations of its own, kept apart from ours.",
     "RowsReserved": "Rows of a collection's plan were given to a cook.",
     "CookActivated": "An ended cook became the collection's active one again.",
     "CastStarted": "A cast began.",

@@ -113,7 +113,7 @@ def cook_document(cook: Cook, *, seq: int, first_outputs: list[str]) -> dict[str
         "costUsd": cook.cost_micro_usd / 1_000_000,
         "pointsSpent": cook.points_milli / 1000,
         "seq": seq,
-    }
+    } | cook.noted.document()
 
 
 def piece_document(

@@ -10,7 +10,7 @@ import structlog
 
 from cauldron.domain import cast as casts
 from cauldron.domain.cast import Cast, CastState
-from cauldron.domain.commands import EndCast, StartCast
+from cauldron.domain.commands import EndCast, NoteParent, StartCast
 from cauldron.domain.errors import CauldronError, Invalid, NotFound, Refused, StaleVersion
 from cauldron.domain.events import StepRecord
 from cauldron.domain.generation import Parents, output_document
@@ -144,6 +144,11 @@ class Casting:
         end = EndCast(key=f"cancel:{cast_id}", status="cancelled", steps=[], outputs={})
         await self.casts.handle(stream_of(cast_id), end, actor=actor)
         await self.jobs.drop(cast_id, now=self.clock())
+        await self.project(cast_id)
+
+    async def note(self, cast_id: str, note: NoteParent, *, actor: str) -> None:
+        """Keep what another service told of a cast, apart from what is folded. Raises NotFound."""
+        await self.casts.handle(stream_of(cast_id), note, actor=actor)
         await self.project(cast_id)
 
     async def run(self) -> None:
@@ -281,4 +286,4 @@ def cast_document(cast: Cast, *, seq: int) -> dict[str, Any]:
         "pointsSpent": 0,
         "creditTxId": started["creditTxId"],
         "seq": seq,
-    }
+    } | cast.noted.document()
