@@ -268,7 +268,7 @@ class Studio:
         """Whether no cook is cooking and nothing waits or runs."""
         if await self.store.find("cook_status", {"state": "Cooking"}, order=("state",), limit=1):
             return False
-        for queue in (self.cook_jobs, self.casting.jobs):
+        for queue in (self.cook_jobs, self.casting.jobs, *self.workshop.queues):
             for where, order in (({"status": "queued"}, "rank"), ({"status": "running"}, "worker")):
                 if await self.store.find(queue.table, where, order=(order,), limit=1):
                     return False
