@@ -57,7 +57,8 @@ class PieceListing:
 
     async def _by_index(self, query: PieceQuery, *, limit: int, after: tuple[int, str] | None) -> Page:
         """What an index gives; traits, of imported cooks, by looking at each piece."""
-        bounds = [Compare(">=", query.first), Compare("<=", query.last)]
+        first = max(query.first, after[0]) if after else query.first  # where an index may begin to read
+        bounds = [Compare(">=", first), Compare("<=", query.last)]
         where = {"cookId": query.cook_id, "number": bounds}
         if query.state is not None:
             where["state"] = query.state

@@ -115,7 +115,8 @@ class ReviewQueue:
         return sum(failed is None for failed in outcomes)
 
     async def decided(self, pieces: Sequence[str]) -> None:
-        """Forget the leases of pieces that have been decided on."""
-        ops: list[Op] = [Delete(TABLE, piece) for piece in pieces]
+        """Forget the leases of pieces that have been decided on; most have none, and cost a look only."""
+        known = await self.store.get(TABLE, list(dict.fromkeys(pieces))) if pieces else []
+        ops: list[Op] = [Delete(TABLE, doc["_id"]) for doc in known if doc is not None]
         if ops:
             await self.store.commit(ops, atomic=False)
