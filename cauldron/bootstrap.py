@@ -101,6 +101,8 @@ class Studio:
         """Finish what was accepted; end the tool processes."""
         for runner in self.runners.values():
             await runner.close()
+        if "passwords" in vars(self):  # made only where somebody signed in
+            await self.passwords.close()
         await self.store.close()
 
     def clock(self) -> int:
