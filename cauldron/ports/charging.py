@@ -11,6 +11,7 @@ class Capture:
 
     key: str
     points_milli: int
+    cost_milli: int = 0  # what of it goes to whom the step was bought from
 
 
 class Charging(Protocol):
