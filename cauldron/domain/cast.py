@@ -1,15 +1,15 @@
-"""The decider of a stand-alone cast: started once, ended once, whatever arrives later."""
+"""The decider of a stand-alone cast: started once, its steps recorded once, ended once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from cauldron.domain.commands import EndCast, NoteParent, StartCast
+from cauldron.domain.commands import EndCast, NoteParent, RecordStep, StartCast, SubmitStep
 from cauldron.domain.cook import noted
 from cauldron.domain.cook_state import Noted
 from cauldron.domain.errors import NotFound, Refused
-from cauldron.domain.events import Event
+from cauldron.domain.events import Event, StepRecord
 from cauldron.domain.ledger_pricing import charge_of, charged_steps, taken_of
 
 
@@ -29,6 +29,7 @@ ENDS = {
     "cancelled": ("CastCancelled", CastState.CANCELLED),
 }
 _STATE_OF = dict(ENDS.values())
+CastCommand = StartCast | SubmitStep | RecordStep | EndCast | NoteParent
 
 
 @dataclass(slots=True)
@@ -41,9 +42,16 @@ class Cast:
     started_ms: int = 0
     ended_ms: int = 0
     noted: Noted = field(default_factory=Noted)
+    recorded: list[StepRecord] = field(default_factory=list)  # steps that ended while it ran
+    submitted: dict[tuple[str, int], str] = field(default_factory=dict)  # (step, attempt) -> run id or ""
+
+    @property
+    def steps(self) -> list[StepRecord]:
+        """The steps that have ended, in the order of their records."""
+        return list(self.ended["steps"]) if "steps" in self.ended else list(self.recorded)
 
 
-def decide(cast: Cast, command: StartCast | EndCast | NoteParent) -> list[Event]:
+def decide(cast: Cast, command: CastCommand) -> list[Event]:
     """The events that ``command`` causes.
 
     Raises:
@@ -57,11 +65,43 @@ def decide(cast: Cast, command: StartCast | EndCast | NoteParent) -> list[Event]
         return [noted(command)]
     if cast.state is not CastState.RUNNING:
         return []  # terminal is terminal: a late end changes nothing
+    if isinstance(command, SubmitStep):
+        return _submitted(cast, command)
+    if isinstance(command, RecordStep):
+        return _recorded(cast, command)
+    command = replace(command, steps=_in_order(cast, command.steps))
     body: dict[str, Any] = {"steps": list(command.steps), "outputs": dict(command.outputs)}
     body |= _charged(cast, command)
+    if cast.recorded:
+        body["told"] = len(cast.recorded)
     if command.error is not None:
         body["error"] = dict(command.error)
     return [Event(ENDS[command.status][0], body)]
+
+
+def place_of(step: StepRecord) -> tuple[str, int]:
+    """Which try of which step a record is of."""
+    return step["step"], step.get("attempt", 1)
+
+
+def _submitted(cast: Cast, c: SubmitStep) -> list[Event]:
+    if cast.submitted.get((c.step, c.attempt)) == c.run_id:
+        return []
+    body: dict[str, Any] = {"step": c.step, "attempt": c.attempt}
+    return [Event("CastStepSubmitted", body | ({"runId": c.run_id} if c.run_id else {}))]
+
+
+def _recorded(cast: Cast, c: RecordStep) -> list[Event]:
+    """The first report of a try of a step counts."""
+    if any(place_of(step) == place_of(c.record) for step in cast.recorded):
+        return []
+    return [Event("CastStepEnded", {"index": len(cast.recorded), "steps": [c.record]})]
+
+
+def _in_order(cast: Cast, steps: Sequence[StepRecord]) -> list[StepRecord]:
+    """Every step once, those recorded before first: their places name their records."""
+    known = {place_of(step) for step in cast.recorded}
+    return [*cast.recorded, *(step for step in steps if place_of(step) not in known)]
 
 
 def _charged(cast: Cast, command: EndCast) -> dict[str, Any]:
@@ -103,6 +143,10 @@ def evolve(cast: Cast, event: Event, *, ts: int) -> None:
     """Fold one event, in place."""
     if event.type == "CastStarted":
         cast.state, cast.started, cast.started_ms = CastState.RUNNING, event.data, ts
+    elif event.type == "CastStepSubmitted":
+        cast.submitted[event.data["step"], event.data["attempt"]] = event.data.get("runId", "")
+    elif event.type == "CastStepEnded":
+        cast.recorded += event.data["steps"]
     elif event.type == "ParentNoted":
         cast.noted.add(event.data)
     elif event.type in _STATE_OF and cast.state is CastState.RUNNING:

@@ -213,6 +213,24 @@ class StartCast:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitStep:
+    """A step of a cast is about to be handed to a provider, or has been: then with its run id."""
+
+    key: str  # submit:<castId>:<step>:<attempt>, with the run id if there is one
+    step: str
+    attempt: int
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordStep:
+    """A step of a running cast has ended, whatever becomes of the cast."""
+
+    key: str  # step:<castId>:<step>:<attempt>
+    record: StepRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndCast:
     """A settled cast job reports its end; ``status`` is success, failed or cancelled."""
 

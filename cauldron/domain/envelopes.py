@@ -130,6 +130,8 @@ def _messages(heading: Heading, event: Mapping[str, Any], commit: Mapping[str, A
     elif kind == "CastStarted":
         body = {"status": "running", "spellName": data["spellName"], "spellVersion": data["spellVersion"]}
         yield Envelope("executionStarted", _ids(heading) | body)
+    elif kind == "CastStepEnded":
+        yield from _steps(heading, data, first=0, total=None)
     elif kind in _EXECUTION:
         yield from _ended(heading, data, status=_EXECUTION[kind])
 
@@ -173,11 +175,13 @@ def _reviewed(heading: Heading, data: Mapping[str, Any], *, actor: str) -> Itera
         yield Envelope("cook.reviewed", _ids(heading) | body)
 
 
-def _ended(heading: Heading, data: Mapping[str, Any], *, status: str) -> Iterator[Envelope]:
-    steps = data.get("steps") or ()
-    for index, step in enumerate(steps):
+def _steps(heading: Heading, data: Mapping[str, Any], *, first: int, total: int | None) -> Iterator[Envelope]:
+    """What is told of steps that have ended, from number ``first`` of the cast's records on."""
+    for index, step in enumerate(data.get("steps") or ()):
+        if index + data.get("index", 0) < first:
+            continue
         body = {
-            "generationId": f"{heading.cast_id}.{step.get('attempt', 1)}.{index}",
+            "generationId": f"{heading.cast_id}.{step.get('attempt', 1)}.{index + data.get('index', 0)}",
             "toolId": step["toolId"],
             "toolDisplayName": step["toolDisplayName"],
             "status": step["status"],
@@ -185,9 +189,14 @@ def _ended(heading: Heading, data: Mapping[str, Any], *, status: str) -> Iterato
             "durationMs": step["endMs"] - step["startMs"],
             "costUsd": step["costMicroUsd"] / 1_000_000,
         }
-        place = {"step": step["step"], "index": index, "steps": len(steps)}
+        place = {"step": step["step"], "index": index + data.get("index", 0), "steps": total}
         yield Envelope("stepUpdate", _ids(heading) | place | body)
         yield Envelope("generationUpdate", _ids(heading) | body | {"outputs": _bounded(step["outputs"])})
+
+
+def _ended(heading: Heading, data: Mapping[str, Any], *, status: str) -> Iterator[Envelope]:
+    steps = data.get("steps") or ()
+    yield from _steps(heading, data, first=data.get("told", 0), total=len(steps))
     error = data.get("error")
     if status == "failed":
         yield Envelope("spellExecutionError", _ids(heading) | {"error": error})

@@ -72,6 +72,8 @@ _REPLACED: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     "GenerationFailed": _PIECE,
     "CookExported": {"baseUri": _blank},
     "CastStarted": {"spellName": _blank, "configHash": _blank, "inputs": _empty},
+    "CastStepSubmitted": {"runId": _blank},
+    "CastStepEnded": {"steps": _steps},
     "CastCompleted": _CAST_END,
     "CastFailed": _CAST_END,
     "CastCancelled": _CAST_END,

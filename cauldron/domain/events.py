@@ -256,9 +256,25 @@ class CastStarted(TypedDict):
     charge: NotRequired[dict[str, Any]]  # the hold that pays, its cap and terms; absent: free of charge
 
 
+class CastStepSubmitted(TypedDict):
+    """A step is handed to a provider; who takes the cast over goes on with that run."""
+
+    step: str
+    attempt: int
+    runId: NotRequired[str]
+
+
+class CastStepEnded(TypedDict):
+    """A step of a running cast has ended."""
+
+    index: int  # among the steps recorded, from 0
+    steps: list[StepRecord]  # the one
+
+
 class CastEnded(TypedDict):
     """A cast reached its end with all its steps. The type says how."""
 
+    told: NotRequired[int]  # so many of the steps, the first ones, had a CastStepEnded
     steps: list[StepRecord]
     outputs: dict[str, Any]
     error: NotRequired[dict[str, str]]
@@ -286,6 +302,8 @@ EVENT_TYPES: Mapping[str, str] = {
     "RowsReserved": "Rows of a collection's plan were given to a cook.",
     "CookActivated": "An ended cook became the collection's active one again.",
     "CastStarted": "A cast began.",
+    "CastStepSubmitted": "A step was handed to a provider.",
+    "CastStepEnded": "A step of a running cast ended.",
     "CastCompleted": "A cast ended with its output.",
     "CastFailed": "A cast ended without an output.",
     "CastCancelled": "A cast was cancelled.",

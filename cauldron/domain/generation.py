@@ -9,6 +9,8 @@ SCHEMA_VERSION = 2
 STATUSES = ("pending", "processing", "success", "failed", "cancelled", "timeout")
 TERMINAL = frozenset({"success", "failed", "cancelled", "timeout"})
 DELIVERY_STATUSES = ("skipped", "pending", "sent", "dropped")
+# Written by delivery, not folded from a stream.
+DELIVERED = frozenset({"deliveryStatus", "deliveryTimestamp", "deliveryAttempts", "deliveryError"})
 
 
 class Parents(NamedTuple):

@@ -9,11 +9,12 @@ from cauldron.domain.audit import Tally
 from cauldron.domain.cast import Cast, CastState
 from cauldron.domain.errors import CauldronError
 from cauldron.domain.events import Event
+from cauldron.domain.generation import DELIVERED
 from cauldron.persistence.streams import Commit
 from cauldron.persistence.tables import CAST_EVENTS, COOK_EVENTS
 from cauldron.ports.storage import Doc, Insert, Patch, Put, Store
 from cauldron.services.casting import cast_document, cast_outputs
-from cauldron.services.rebuilding import DELIVERED, Findings, Rebuilding
+from cauldron.services.rebuilding import Findings, Rebuilding
 
 PAGE = 500
 LAST = "9999999999"  # past the number of any commit

@@ -12,8 +12,7 @@ from cauldron.domain import cast as casts
 from cauldron.domain.cast import Cast, CastState
 from cauldron.domain.commands import EndCast, NoteParent, StartCast
 from cauldron.domain.errors import CauldronError, Invalid, NotFound, Refused, StaleVersion
-from cauldron.domain.events import StepRecord
-from cauldron.domain.generation import Parents, output_document
+from cauldron.domain.generation import DELIVERED, Parents, output_document
 from cauldron.domain.snapshot import Snapshot, check_exposed
 from cauldron.domain.status import FIRST_PAGE
 from cauldron.domain.times import iso
@@ -226,6 +225,7 @@ class Casting:
             raise NotFound(f"there is no cast {cast_id}", cast=cast_id)
         outputs = cast_outputs(cast, seq=folded.seq)
         ops: list[Op] = [Insert("generationOutputs", output) for output in outputs]
+        ops += [_raised(output) for output in outputs[: len(cast.recorded)]]
         record = cast_document(cast, seq=folded.seq)
         changes = {key: value for key, value in record.items() if key != "_id"}
         newer = Patch("casts", cast_id, changes, {"seq": Compare("<", folded.seq)})  # never backwards
@@ -240,7 +240,7 @@ def _answer(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def cast_outputs(cast: Cast, *, seq: int) -> list[dict[str, Any]]:
-    """The ``generationOutputs`` documents of a cast that has ended."""
+    """The ``generationOutputs`` documents of the steps of a cast that have ended."""
     started = cast.started
     parents = Parents(
         owner=started["owner"],
@@ -250,16 +250,21 @@ def cast_outputs(cast: Cast, *, seq: int) -> list[dict[str, Any]]:
         cast_id=started["castId"],
         spell_id=started["spellId"],
     )
-    steps: list[StepRecord] = list(cast.ended.get("steps", ()))
     return [
         output_document(f"{started['castId']}.{step.get('attempt', 1)}.{i}", step, parents, seq=seq)
-        for i, step in enumerate(steps)
+        for i, step in enumerate(cast.steps)
     ]
+
+
+def _raised(output: Doc) -> Patch:
+    """What was written when the step ended, as its stream has it now; what delivery wrote stays."""
+    kept = {key: value for key, value in output.items() if key not in DELIVERED and key != "_id"}
+    return Patch("generationOutputs", output["_id"], kept, {"seq": Compare("<", output["seq"])})
 
 
 def cast_document(cast: Cast, *, seq: int) -> dict[str, Any]:
     """The ``casts`` record."""
-    started, steps = cast.started, cast.ended.get("steps", ())
+    started, steps = cast.started, cast.steps
     ids = [f"{started['castId']}.{s.get('attempt', 1)}.{i}" for i, s in enumerate(steps)]
     return {
         "_id": started["castId"],

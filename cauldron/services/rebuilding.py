@@ -7,6 +7,7 @@ from typing import Any
 
 from cauldron.domain import status
 from cauldron.domain.cook_state import Cook, fold_commits
+from cauldron.domain.generation import DELIVERED
 from cauldron.persistence.streams import Commit, Streams
 from cauldron.ports.storage import Delete, Doc, Insert, Op, Patch, Put, Store
 from cauldron.services.projecting import Projector, stream_of
@@ -180,11 +181,6 @@ def _judge(table: str, wanted: Doc, there: Doc | None, findings: Findings) -> No
     different = sorted(k for k in wanted if there.get(k) != wanted[k] and k not in DELIVERED)
     if different:
         findings.note(table, wanted["_id"], f"differs in {', '.join(different)}")
-
-
-DELIVERED = frozenset(
-    {"deliveryStatus", "deliveryTimestamp", "deliveryAttempts", "deliveryError"}
-)  # written by delivery, not folded from the cook's stream
 
 
 def _replacing(table: str, doc: Doc) -> list[Op]:
