@@ -24,6 +24,10 @@ from cauldron.services.casting import Casting
 from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Dispatcher
 from cauldron.services.export_jobs import ExportExecutor, ExportJobs
+from cauldron.services.ledger import Ledger
+from cauldron.services.ledger_books import Books, LedgerSweeper, bookkeeper
+from cauldron.services.ledger_captures import capture_followers
+from cauldron.services.ledger_checking import LedgerCheck
 from cauldron.services.media_access import MediaAccess
 from cauldron.services.piece_listing import PieceListing
 from cauldron.services.recipes import Recipes
@@ -75,7 +79,7 @@ class Workshop:
 
     @cached_property
     def review_queue(self) -> ReviewQueue:
-        return ReviewQueue(self._parts.store, self._parts.clock)
+        return ReviewQueue(self._parts.store, self._parts.cooks, self._parts.clock)
 
     @cached_property
     def analysing(self) -> Analysing:
@@ -129,6 +133,25 @@ class Workshop:
         return Thumbnails(self._parts.store, self._parts.blobs, self.pictures)
 
     @cached_property
+    def ledger(self) -> Ledger:
+        parts = self._parts
+        return Ledger(parts.store, clock=parts.clock, new_id=parts.new_id)
+
+    @cached_property
+    def books(self) -> Books:
+        return Books(self.ledger)
+
+    @cached_property
+    def ledger_check(self) -> LedgerCheck:
+        return LedgerCheck(self.ledger, self.books)
+
+    def ledger_loops(self) -> list[tuple[str, Loop]]:
+        """What keeps the books up to date."""
+        leases = self._parts.leases
+        found: list[tuple[str, Loop]] = [(each.name, each) for each in capture_followers(self.ledger, leases)]
+        return [*found, ("books", bookkeeper(self.books, leases)), ("ledger", LedgerSweeper(self.books))]
+
+    @cached_property
     def export_queue(self) -> JobStore:
         return JobStore(self._parts.store, EXPORT_JOBS)
 
@@ -173,4 +196,5 @@ class Workshop:
     def loops(self, *, work: bool) -> list[tuple[str, Loop]]:
         """What runs beside the engine; without ``work`` nothing that does jobs."""
         found: list[tuple[str, Loop]] = [("exports", self.exports), ("callbacks", self.callbacks)]
+        found += self.ledger_loops()
         return [*found, ("exporter", self.exporter)] if work else found

@@ -126,9 +126,11 @@ TABLES: tuple[Table, ...] = (
     Table(
         name="casts",
         indexes=(
-            Index(fields=("owner", "-startedAt")),
+            Index(
+                fields=("owner", "-startedAt"), where={"cookId": None}
+            ),  # those inside cooks are found by id
             Index(fields=("spellId", "-startedAt")),
-            Index(fields=("owner", "cookId", "-startedAt")),
+            Index(fields=("cookId", "-startedAt"), where={"imported": True}),
             BY_LEGACY_ID,
         ),
     ),

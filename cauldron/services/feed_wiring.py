@@ -35,7 +35,7 @@ def feeds_over(cooking: Cooking, casting: Casting, authenticator: Authenticator)
     async def account_snapshot(account: str) -> dict[str, Any]:
         cooks = await cooking.listing(owner=account, limit=SHOWN)
         casts = await cooking.store.find(
-            "casts", {"owner": account}, order=("owner", "-startedAt"), limit=SHOWN
+            "casts", {"owner": account, "cookId": None}, order=("-startedAt",), limit=SHOWN
         )
         listed = {"cooks": [shown(doc) for doc in cooks], "casts": [_brief(doc) for doc in casts]}
         return {"cookId": None, "castId": None} | listed

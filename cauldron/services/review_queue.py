@@ -7,12 +7,20 @@ who is looking: a decision is taken whether or not its maker holds one.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+from cauldron.domain.cook_state import GENERATED, Cook
+from cauldron.domain.status import piece_id
 from cauldron.ports.storage import Compare, Delete, Doc, Insert, Op, Put, Store
 from cauldron.ports.system import Clock
+from cauldron.services.dispatch import Dispatcher
+from cauldron.services.projecting import stream_of
 
 TABLE = "review_leases"
 LEASE_MS = 10 * 60_000
 PAGE = 250
+WINDOW = 500  # leases looked up at a time
 MOST_LOOKED_AT = 10_000  # pieces, for one answer: as many as a hundred reviewers hold
 
 
@@ -29,6 +37,7 @@ class ReviewQueue:
     """Hands out generated pieces of a cook."""
 
     store: Store
+    cooks: Dispatcher[Cook]
     clock: Clock
     lease_ms: int = LEASE_MS
 
@@ -41,17 +50,18 @@ class ReviewQueue:
         await self._clear(cook["_id"])
         held = await self._renewed(cook, reviewer, limit) if again else []
         handed = await self._unreviewed(held)
-        looked, after = 0, None
-        while len(handed) < limit and looked < MOST_LOOKED_AT:
-            where = {"cookId": cook["_id"], "state": "generated"}
-            page = await self.store.find("pieces", where, order=("number",), limit=PAGE, after=after)
-            if page:
-                handed += await self._taken(cook, page, reviewer=reviewer, limit=limit - len(handed))
-                after = (page[-1]["number"], page[-1]["_id"])
-            looked += len(page)
-            if len(page) < PAGE:
+        numbers = await self._generated(cook["_id"])
+        for start in range(0, min(len(numbers), MOST_LOOKED_AT), WINDOW):
+            if len(handed) >= limit:
                 break
+            window = numbers[start : start + WINDOW].tolist()
+            handed += await self._taken(cook, window, reviewer=reviewer, limit=limit - len(handed))
         return Handed(pieces=handed, until_ms=self.clock() + self.lease_ms)
+
+    async def _generated(self, cook_id: str) -> npt.NDArray[np.int64]:
+        """Numbers of the pieces that wait for review, ascending."""
+        folded = await self.cooks.load(stream_of(cook_id))
+        return np.flatnonzero(np.frombuffer(bytes(folded.state.piece_state), np.uint8) == GENERATED) + 1
 
     async def _clear(self, cook_id: str) -> None:
         """Remove leases that are over."""
@@ -68,17 +78,22 @@ class ReviewQueue:
         outcomes = await self.store.commit(ops, atomic=False) if ops else []
         return [doc["_id"] for doc, failed in zip(mine, outcomes, strict=True) if failed is None]
 
-    async def _taken(self, cook: Doc, page: Sequence[Doc], *, reviewer: str, limit: int) -> list[Doc]:
-        """Lease what is free on a page of pieces."""
-        leases = await self.store.get(TABLE, [doc["_id"] for doc in page])
-        free = [(d, at) for d, at in zip(page, leases, strict=True) if at is None or self._is_over(at)]
+    async def _taken(self, cook: Doc, numbers: Sequence[int], *, reviewer: str, limit: int) -> list[Doc]:
+        """Lease what is free among pieces."""
+        ids = [piece_id(cook["_id"], number) for number in numbers]
+        leases = await self.store.get(TABLE, ids)
+        found = zip(numbers, ids, leases, strict=True)
+        free = [(number, piece, at) for number, piece, at in found if at is None or self._is_over(at)]
         ops: list[Op] = []
-        for doc, lease in free[:limit]:
-            wanted = self._lease(cook, doc, reviewer)
+        for number, piece, lease in free[:limit]:
+            wanted = self._lease(cook, {"_id": piece, "number": number}, reviewer)
             ops.append(Insert(TABLE, wanted) if lease is None else Put(TABLE, wanted, lease["_v"]))
         outcomes = await self.store.commit(ops, atomic=False) if ops else []
-        got = [doc["_id"] for (doc, _), failed in zip(free, outcomes, strict=False) if failed is None]
-        return await self._unreviewed(got)  # somebody may have decided since they were read
+        got = [piece for (_, piece, _), failed in zip(free, outcomes, strict=False) if failed is None]
+        handed = await self._unreviewed(got)
+        there = {doc["_id"] for doc in handed}
+        await self.decided([piece for piece in got if piece not in there])  # or not written down yet
+        return handed
 
     def _lease(self, cook: Doc, doc: Doc, reviewer: str) -> Doc:
         return {

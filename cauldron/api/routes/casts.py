@@ -16,7 +16,7 @@ from cauldron.bootstrap import Studio
 from cauldron.domain.errors import InvalidMany, NotFound, Problem, Refused
 from cauldron.domain.identity import Principal
 from cauldron.domain.snapshot import Snapshot, snapshot_of_tool
-from cauldron.ports.storage import Doc, Where
+from cauldron.ports.storage import Compare, Doc, Where
 from cauldron.services.owned import owned
 from cauldron.services.pages import Listing
 
@@ -141,15 +141,27 @@ async def list_casts(
 ) -> Response:
     """Those that stand alone; with `cookId` those inside a cook."""
     caller = caller_of(studio, who)
-    where: Where = {"owner": caller.account, "cookId": cook}
+    where, order = await _scope(studio, caller.account, cook)
+    wanted = {"owner": caller.account, "environment": caller.environment, "cookId": cook}
+    wanted |= {"status": status} if status is not None else {}
     listing = Listing(
         table="casts",
         where=where,
-        order=("-startedAt",),
-        admits=lambda doc: doc["environment"] == caller.environment and status in (None, doc["status"]),
+        order=order,
+        admits=lambda doc: all(doc.get(key) == value for key, value in wanted.items()),
     )
     after = decode_cursor(cursor, fields=2) if cursor is not None else None
     return page_answer(await listing.page(studio.store, limit=limit, after=after), cast_summary)
+
+
+async def _scope(studio: Studio, account: str, cook: str | None) -> tuple[Where, tuple[str, ...]]:
+    """Where to look: casts that stand alone by account, those inside a cook by the ids that they share."""
+    if cook is None:
+        return {"owner": account, "cookId": None}, ("-startedAt",)
+    [parent] = await studio.store.get("cooks", [cook])
+    if parent is not None and parent.get("imported"):
+        return {"cookId": cook, "imported": True}, ("-startedAt",)
+    return {"_id": [Compare(">=", f"{cook}."), Compare("<", f"{cook}/")]}, ("_id",)
 
 
 async def _cast(studio: Studio, who: Principal, cast_id: str) -> Doc:
