@@ -6,6 +6,7 @@ import struct
 import zlib
 from email import message_from_bytes
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from cauldron.api.ranges import MAX_RANGES, parse_ranges
+from tests import s3server
 from tests.api.resources.desk import Desk, Desks, png
+from tests.api.resources.desk import desk as desk_of
 
 
 def picture(kind: str, *, frames: int = 1, **options: Any) -> bytes:
@@ -380,5 +383,22 @@ def test_a_collection_uses_only_media_that_are_the_accounts_own(desks: Desks, ru
             headers={"If-Match": edited.headers["etag"]},
         )
         assert again.status_code == 200, again.text
+
+    run(story())
+
+
+def test_media_in_s3_are_handed_out_like_those_on_disk(home: Path, run: Any, monkeypatch: pytest.MonkeyPatch):
+    for name, value in s3server.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+    async def story() -> None:
+        async with desk_of(home, "", blobs_url=s3server.shared().url()) as desk:
+            ref = (await upload(desk, png("teal", 300))).json()["items"][0]["ref"]
+            path = f"/api/v1/media/{ref['media'][7:]}"
+            whole = await desk.client.get(path)
+            part = await desk.client.get(path, headers={"Range": "bytes=5-9"})
+            assert (part.status_code, part.content) == (206, whole.content[5:10])
+            small = await desk.client.get(f"{path}/thumbnail?edge=64")
+            assert small.headers["content-type"] == "image/webp"
 
     run(story())
