@@ -5,9 +5,8 @@ runs the tool under its deadline and writes down what happened. Failures are
 results; nothing here raises for what a tool did.
 """
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,12 +23,14 @@ from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Doc, Store
 from cauldron.ports.system import Clock
 from cauldron.ports.tools import ToolCall, ToolResult, ToolRunner
+from cauldron.services.journals import Gone, Journal, NoJournal, Past
 from cauldron.services.recipes import Recipe, Recipes
+from cauldron.services.submitting import IMMEDIATE, Submission, carry_out
+from cauldron.services.walking import StepFailed, walk
 
 log = structlog.get_logger("cauldron.execution")
 KEPT_RESULTS = 2_000
 TRANSIENT = ("unavailable", "storage_full")  # errors that pass by themselves
-OWN_CLOCK = frozenset({"local"})  # adapters that count the time-out from the start of the work
 Steps = list[StepRecord]
 
 
@@ -43,6 +44,7 @@ class ExecutionClient:
     blobs: BlobStore
     clock: Clock
     grace_s: float = 5.0  # beyond a tool's time-out, before a runner that has not answered is given up
+    journal_of: Callable[[Doc], Journal] = NoJournal
     _results: OrderedDict[str, Mapping[str, Any]] = field(default_factory=OrderedDict)
 
     async def run(self, job: Doc) -> Mapping[str, Any]:
@@ -52,9 +54,14 @@ class ExecutionClient:
         try:
             recipe = await self.recipes.recipe(job["configHash"])
             inputs = await self._inputs(recipe, job)
-            outputs = await self._walk(recipe, inputs, job, steps)
+            run = _Run(job, self.journal_of(job), inputs)
+            run.past = await run.journal.past()
+            steps += run.past.noted
+            outputs = await self._walk(recipe, run, steps)
         except StepFailed as failure:
             return failure.result | {"steps": steps, "durationMs": max(0, self.clock() - start)}
+        except Gone as gone:
+            return _failure(gone.code, gone.message, steps)
         except NotFound as missing:
             return _failure("snapshot_missing", missing.message, steps)
         except InvalidMany as bad:
@@ -81,20 +88,26 @@ class ExecutionClient:
         wanted = await self.recipes.piece_inputs(recipe, selection["plan"], selection["slot"])
         return check_exposed(recipe.snapshot, wanted)
 
-    async def _walk(
-        self, recipe: Recipe, inputs: Mapping[str, Any], job: Doc, steps: Steps
-    ) -> Mapping[str, Any]:
-        results: dict[str, Mapping[str, Any]] = {}
-        for step in recipe.steps:
-            wanted = step_inputs(recipe.snapshot, step.id, inputs=inputs, results=results)
-            record = await self._step(step, check_inputs(step.tool, wanted), job)
-            steps.append(record)
-            if record["status"] != "success":
-                raise StepFailed(step, record)
-            results[step.id] = record["outputs"]
+    async def _walk(self, recipe: Recipe, run: "_Run", steps: Steps) -> Mapping[str, Any]:
+        """Every step once what it needs is there, side by side where they can be."""
+        past = run.past.ended
+        results: dict[str, Mapping[str, Any]] = {
+            step: r["outputs"] for step, r in past.items() if r["status"] == "success"
+        }
+        gone = [step for step, outputs in results.items() if not await self._still_stored(outputs)]
+        for step in gone:  # what an earlier attempt made has been swept away since
+            del results[step], past[step]
+
+        async def carry(step: PlannedStep) -> StepRecord:
+            wanted = step_inputs(recipe.snapshot, step.id, inputs=run.inputs, results=results)
+            return await self._step(step, check_inputs(step.tool, wanted), run)
+
+        await walk(recipe.steps, carry, results=results, steps=steps, tries=run.past.tries)
         return results[recipe.snapshot.output_step]
 
-    async def _step(self, step: PlannedStep, inputs: dict[str, Any], job: Doc) -> StepRecord:
+    async def _step(self, step: PlannedStep, inputs: dict[str, Any], run: "_Run") -> StepRecord:
+        if step.id in run.past.ended:
+            return run.past.ended[step.id]  # it failed, and its worker died before it could say so
         tool = step.tool
         key = cache_key(tool, inputs) if tool.deterministic else None
         start = self.clock()
@@ -102,25 +115,29 @@ class ExecutionClient:
         if found is not None:
             result, cached = ToolResult(status="success", outputs=found, cost_source="tariff"), True
         else:
-            result, cached = await self._execute(tool, inputs, f"{job['_id']}:{step.id}"), False
+            result, cached = await self._execute(tool, inputs, step=step.id, run=run), False
         if key and result.status == "success":
             self._keep(key, result.outputs)
         span = (start, max(start, self.clock()))  # the clock may have been set back
-        return _record(step, inputs, result, span=span, key=key, cached=cached, job=job)
+        record = _record(step, inputs, result, span=span, key=key, cached=cached, job=run.job)
+        if result.error_code == "storage_full":
+            return record  # it has not ended: it waits for room
+        redo = cached or (tool.adapter in IMMEDIATE and tool.deterministic)
+        return await run.journal.ended(record, redo=redo)
 
-    async def _execute(self, tool: Tool, inputs: Mapping[str, Any], key: str) -> ToolResult:
+    async def _execute(self, tool: Tool, inputs: Mapping[str, Any], *, step: str, run: "_Run") -> ToolResult:
         runner = self.runners.get(tool.adapter)
         if runner is None:
             message = f"no runner for tools of the kind {tool.adapter!r} is set up here"
             return ToolResult(status="failed", error_code="tool_unavailable", error=message)
-        call = ToolCall(tool=tool, inputs=inputs, key=key)
+        call = ToolCall(
+            tool=tool, inputs=inputs, key=run.key(step), run_id=run.past.submitted.get(step) or None
+        )
+        submission = Submission(runner, call, step, run.journal, known=step in run.past.submitted)
         try:
-            limit_s = None if tool.adapter in OWN_CLOCK else tool.timeout_s + self.grace_s
-            async with asyncio.timeout(limit_s):
-                result = await runner.submit(call)
-        except TimeoutError:
-            message = f"no answer within {tool.timeout_s:g} s"
-            return ToolResult(status="timeout", error_code="timeout", error=message, retryable=True)
+            result = await carry_out(submission, grace_s=self.grace_s)
+        except Gone:
+            raise
         except CauldronError as failure:
             retryable = failure.code in TRANSIENT
             return ToolResult(
@@ -130,6 +147,8 @@ class ExecutionClient:
             log.exception("runner crashed", tool=tool.id)
             message = f"{type(crash).__name__}: {crash}"[:500]
             return ToolResult(status="failed", error_code="internal_error", error=message, retryable=True)
+        if result.error_code == "timeout":
+            return result
         return replace(
             result, cost_micro_usd=cost_of(tool, inputs, result), cost_source=_source(tool, result)
         )
@@ -161,18 +180,19 @@ class ExecutionClient:
             self._results.popitem(last=False)
 
 
-class StepFailed(Exception):
-    """A step of the graph did not succeed; the steps after it are not run."""
+@dataclass(slots=True)
+class _Run:
+    """One run of one job."""
 
-    def __init__(self, step: PlannedStep, record: StepRecord) -> None:
-        error = record.get("error") or {"code": record["status"], "message": "no reason given"}
-        super().__init__(error["message"])
-        self.result: dict[str, Any] = {
-            "status": "failed",
-            "code": error["code"],
-            "error": {"code": error["code"], "message": f"{step.label}: {error['message']}"},
-            "retryable": error.get("retryable") == "yes",
-        }
+    job: Doc
+    journal: Journal
+    inputs: Mapping[str, Any]
+    past: Past = field(default_factory=Past)
+
+    def key(self, step: str) -> str:
+        """What providers know a try of a step by: the same whoever asks, another one for another try."""
+        attempt = self.job["attempt"]
+        return f"{self.job['_id']}:{step}" + (f":{attempt}" if attempt > 1 else "")
 
 
 def cache_key(tool: Tool, inputs: Mapping[str, Any]) -> str:

@@ -32,7 +32,10 @@ class Executor(Protocol):
     """Runs one job to its end; every failure is a result, never an exception."""
 
     async def run(self, job: Doc) -> Mapping[str, Any]:
-        """``{status, steps, output?, outputs?, error?, retryable?, durationMs, costMicroUsd}``"""
+        """``{status, steps, output?, outputs?, error?, retryable?, tries?, durationMs, costMicroUsd}``
+
+        ``tries`` is how often the step that failed has been tried; without it the job's attempts count.
+        """
         ...
 
 
@@ -316,7 +319,7 @@ def _may_retry(job: Doc, result: Mapping[str, Any]) -> bool:
         return False
     if result.get("code") == "storage_full":
         return bool(job.get("blocked", 0) < MAX_BLOCKED)
-    return bool(job["attempt"] < job.get("attempts", 1))
+    return bool(result.get("tries", job["attempt"]) < job.get("attempts", 1))
 
 
 def _broken(message: str) -> dict[str, Any]:
