@@ -22,6 +22,7 @@ from cauldron.domain.cook_state import Cook, evolve, fold_commits
 from cauldron.engine import Engine
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
+from cauldron.persistence.ledger_tables import TABLES as LEDGER_TABLES
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS
 from cauldron.persistence.tables import TABLES as CORE_TABLES
@@ -35,8 +36,8 @@ from cauldron.services.dispatch import Decider, Dispatcher
 from cauldron.services.estimating import Estimating
 from cauldron.services.execution import ExecutionClient
 from cauldron.services.feed_wiring import Feeds, feeds_over, shown
-from cauldron.services.free import FreeOfCharge
 from cauldron.services.hot_status import HotStatus
+from cauldron.services.journals import Journals
 from cauldron.services.measuring import Measuring
 from cauldron.services.owning import Owner
 from cauldron.services.previewing import Previewing
@@ -56,7 +57,8 @@ if TYPE_CHECKING:
     from cauldron.ports.passwords import Passwords
     from cauldron.services.shipping import Shipping
 
-TABLES = (*CORE_TABLES, *spells.TABLES, *tools.TABLES, *moving.TABLES, *identity.TABLES, *replaying.TABLES)
+TABLES = (*CORE_TABLES, *LEDGER_TABLES, *spells.TABLES, *tools.TABLES, *moving.TABLES, *identity.TABLES)
+TABLES += replaying.TABLES
 ENDLESS_BYTES = 1 << 60
 COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 
@@ -291,7 +293,7 @@ class Studio:
             casts=Dispatcher(Streams(self.store, CAST_EVENTS), casting.DECIDER, clock=clock),
             jobs=JobStore(self.store, CAST_JOBS),
             blobs=self.blobs,
-            charging=FreeOfCharge(),
+            charging=self.workshop.ledger,
             leases=self.leases,
             clock=clock,
             new_id=new_id,
@@ -309,6 +311,7 @@ class Studio:
             runners=self.runners,
             blobs=self.blobs,
             clock=clock,
+            journal_of=Journals(self.casting, self.cook_jobs).of,
         )
 
     def engine(self, *, slots: int | None = None, work: bool = True) -> Engine:
