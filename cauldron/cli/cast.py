@@ -11,7 +11,7 @@ from cauldron.adapters.media_files import load
 from cauldron.bootstrap import Studio
 from cauldron.cli.output import command, emit, talk
 from cauldron.cli.session import run
-from cauldron.domain.errors import CauldronError, Invalid, NotFound, Refused
+from cauldron.domain.errors import CauldronError, Invalid, InvalidMany, NotFound, Problem, Refused
 from cauldron.domain.media import digest_of, is_media
 from cauldron.domain.snapshot import Snapshot, snapshot_of_tool, take_snapshot
 from cauldron.domain.spell_graph import check_document
@@ -100,13 +100,23 @@ async def _values(app: Studio, snapshot: Snapshot, texts: list[str]) -> dict[str
 
 async def _value(app: Studio, port: Port, text: str) -> Any:
     if port.kind in MEDIA_KINDS:
-        path = Path(text.removeprefix("@"))
-        kind = "image" if port.kind is Kind.IMAGE else "file"
-        loaded = await load({"value": {kind: path.name}}, base=path.absolute().parent, blobs=app.blobs)
-        return loaded["value"]
+        return await _stored(app, port, Path(text.removeprefix("@")))
     if port.kind in (Kind.TEXT, Kind.CHOICE, Kind.COLOR):
         return text
     return read_document(text, source=f"--input {port.name}")
+
+
+async def _stored(app: Studio, port: Port, path: Path) -> Any:
+    """The reference of a file, checked and stored. Raises InvalidMany, naming the input."""
+    kind = "image" if port.kind is Kind.IMAGE else "file"
+    document = {"generator": {"inputs": {port.name: {kind: path.name}}}}  # as a collection names files
+    try:
+        loaded = await load(document, base=path.absolute().parent, blobs=app.blobs)
+    except InvalidMany as error:
+        at = f"--input {port.name}"
+        problems = [Problem(path=at, code=p.code, message=p.message) for p in error.problems]
+        raise InvalidMany(problems) from error
+    return loaded["generator"]["inputs"][port.name]
 
 
 async def _finished(app: Studio, cast_id: str) -> dict[str, Any]:

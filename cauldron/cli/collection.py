@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,9 +16,12 @@ from cauldron.domain.collection import Collection, check_collection, media_paths
 from cauldron.domain.counting import count_combinations
 from cauldron.domain.errors import Infeasible, Invalid, InvalidMany, NotFound, Problem
 from cauldron.domain.forecast import Forecast, forecast
+from cauldron.domain.piece_checks import check_pieces
 from cauldron.domain.plan import Plan
 from cauldron.domain.plan_document import plan_lines
 from cauldron.domain.planning import distinct_pieces, make_plan
+from cauldron.domain.snapshot import generator_snapshot
+from cauldron.domain.spell_graph import Tools
 
 R = TypeVar("R")
 group = typer.Typer(no_args_is_help=True, help="Check, count, plan and forecast a collection document.")
@@ -52,10 +55,37 @@ def _problems(file: Path) -> list[Problem]:
         return [Problem(path="document", code=error.code, message=error.message)]
     problems = check_collection(document, source=str(file))
     try:
-        asyncio.run(load(document, base=file.absolute().parent, blobs=Digests()))
+        loaded = asyncio.run(load(document, base=file.absolute().parent, blobs=Digests()))
     except InvalidMany as error:
-        problems += [p for p in error.problems if p not in problems]
-    return problems
+        return problems + [p for p in error.problems if p not in problems]
+    return problems or _piece_problems(parse_collection(loaded))
+
+
+def _piece_problems(collection: Collection) -> list[Problem]:
+    """What the generator would refuse of what the document says.
+
+    An input that is absent may still come with the start of a cook, and a stored spell
+    is known to the store alone.
+    """
+    # Loaded when asked for: the tools are most of a command's start.
+    from cauldron.cli.tool import with_tools  # noqa: PLC0415
+
+    generator = collection.generator
+    if generator.kind == "spell" and not isinstance(generator.ref, Mapping):
+        return []
+
+    def check(known: Tools) -> None:
+        check_pieces(collection, make_plan(collection), generator_snapshot(generator, known))
+
+    try:
+        with_tools(check)
+    except InvalidMany as error:
+        return [p for p in error.problems if not (p.code == "missing" and p.path.count(".") == 2)]
+    except NotFound as error:
+        return [Problem(path="generator", code=error.code, message=error.message)]
+    except Infeasible:  # no fault of the document: ``plan`` says why
+        return []
+    return []
 
 
 @group.command("count")

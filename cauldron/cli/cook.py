@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from rich.table import Table
 from cauldron.bootstrap import Studio
 from cauldron.cli.output import command, emit, talk
 from cauldron.cli.progress import COLOURS, follow_cook, line, settled
-from cauldron.cli.session import find_collection, run
+from cauldron.cli.session import find_collection, naming, run
 from cauldron.domain.errors import Refused
 from cauldron.domain.times import iso
 from cauldron.services.cooking import Wanted
@@ -19,6 +20,8 @@ from cauldron.services.estimating import Estimate
 
 group = typer.Typer(no_args_is_help=True, help="Make the pieces of a collection.")
 
+LOOKED_AT = 1000  # failed pieces whose reasons are told
+SHOWN = 5  # reasons, and piece numbers of each
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 CookId = Annotated[str, typer.Argument(metavar="COOK", help="A cook's id, or the start of it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept with the cook and shown.")]
@@ -49,15 +52,18 @@ def start(
         estimate = await app.estimating.estimate(record["_id"], amount=amount)
         _check_room(estimate, force=force)
         wanted = Wanted(collection_id=record["_id"], amount=amount, seed=seed)
-        started = await app.cooking.start(wanted, caller=app.caller)
+        with naming(source):
+            started = await app.cooking.start(wanted, caller=app.caller)
         if not started.fresh:
-            talk.print(f"going on with cook {started.cook_id} of this collection")
+            await _tell_going_on(app, started.cook_id, record)
         if not wait:
             emit({"cookId": started.cook_id}, as_json=as_json, text=started.cook_id)
-            talk.print(f"it goes on in any process that works: cauldron cook watch {started.cook_id} --work")
+            watching = f"cauldron cook watch {started.cook_id} --work"
+            talk.print(f"it goes on in any process that works: {watching}", soft_wrap=True)
             return
         status = await watch_here(app, started.cook_id, quiet=as_json)
         emit(public(status), as_json=as_json, text=line(status))
+        await tell_failures(app, status)
         if status["state"] in ("Paused", "Failed"):
             raise Refused(f"the cook is {status['state']}: {status['pauseReason']}")
 
@@ -68,6 +74,36 @@ async def watch_here(app: Studio, cook_id: str, *, quiet: bool = False) -> dict[
     """Work on whatever is queued until this cook rests; returns its last status."""
     async with app.running():
         return dict(await follow_cook(lambda: app.cooking.status(cook_id), quiet=quiet))
+
+
+async def _tell_going_on(app: Studio, cook_id: str, record: Mapping[str, Any]) -> None:
+    talk.print(f"going on with cook {cook_id} of this collection", soft_wrap=True)
+    [cook] = await app.store.get("cooks", [cook_id])
+    if cook is not None and cook["collectionVersion"] != record["version"]:
+        talk.print(
+            "note: the collection has changed since; this cook goes on with what it was started with. "
+            f"To cook what it is now: cauldron cook stop {cook_id}, then start again",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+async def tell_failures(app: Studio, status: Mapping[str, Any]) -> None:
+    """Say why pieces failed, the commonest reason first, and what to do about it."""
+    if not status["failed"]:
+        return
+    where = {"cookId": status["cookId"], "state": "failed"}
+    docs = await app.store.find("pieces", where, order=("cookId", "state", "number"), limit=LOOKED_AT)
+    reasons: dict[str, list[int]] = {}
+    for doc in docs:
+        error = doc["error"] or {}
+        said = f"{error.get('code', 'unknown')}: {error.get('message', 'no reason was recorded')}"
+        reasons.setdefault(said, []).append(doc["number"])
+    for reason, numbers in sorted(reasons.items(), key=lambda each: -len(each[1]))[:SHOWN]:
+        shown = ", ".join(map(str, numbers[:SHOWN])) + (", …" if len(numbers) > SHOWN else "")
+        talk.print(f"failed: piece {shown}: {reason}", style="red", markup=False, soft_wrap=True)
+    again = f"cauldron review reroll {status['cookId']} --same --wait"
+    talk.print(f"when that is mended: {again}", soft_wrap=True)
 
 
 def _check_room(estimate: Estimate, *, force: bool) -> None:
@@ -94,6 +130,7 @@ def status(cook: CookId, as_json: AsJson = False) -> None:
     async def work(app: Studio) -> None:
         found = await app.cooking.status(await app.find_cook(cook))
         emit(public(found), as_json=as_json, text=line(found))
+        await tell_failures(app, found)
 
     run(work)
 
@@ -114,6 +151,7 @@ def watch(
         else:
             found = dict(await follow_cook(lambda: app.cooking.status(cook_id), quiet=as_json))
         emit(public(found), as_json=as_json, text=line(found))
+        await tell_failures(app, found)
 
     run(work)
 

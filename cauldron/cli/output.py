@@ -31,6 +31,11 @@ def _plain(result: Mapping[str, Any]) -> str:
     return "\n".join(f"{key.ljust(width)}  {value}" for key, value in result.items())
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 piece``, ``2,000 pieces``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def fail(error: CauldronError, *, as_json: bool) -> NoReturn:
     """Report one failure and leave: 2 for malformed input, 1 for what cannot be done."""
     if as_json:

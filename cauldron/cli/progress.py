@@ -43,15 +43,14 @@ async def follow_cook(read: Callable[[], Awaitable[Status]], *, quiet: bool = Fa
 
 async def _by_lines(read: Callable[[], Awaitable[Status]], status: Status, *, quiet: bool) -> Status:
     told = -1
-    while True:
+    while status["state"] not in RESTING or status["running"]:  # its end is the command's result
         tenth = 10 * settled(status) // max(1, status["targetSupply"])
         if tenth > told and not quiet:
             talk.print(line(status), soft_wrap=True, markup=False)
             told = tenth
-        if status["state"] in RESTING and not status["running"]:
-            return status
         await asyncio.sleep(REFRESH_S)
         status = await read()
+    return status
 
 
 @contextmanager

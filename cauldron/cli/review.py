@@ -6,7 +6,7 @@ import typer
 
 from cauldron.bootstrap import Studio
 from cauldron.cli.cook import watch_here
-from cauldron.cli.output import command, emit, talk
+from cauldron.cli.output import command, counted, emit, talk
 from cauldron.cli.session import run
 from cauldron.domain.errors import Invalid
 
@@ -53,7 +53,7 @@ def _decide(cook: str, decision: str, pieces: list[int] | None, *, reason: str, 
     async def work(app: Studio) -> None:
         cook_id = await app.find_cook(cook)
         changed = await app.reviewing.review(cook_id, decision, pieces=pieces, actor=app.owner, reason=reason)
-        emit({"changed": changed}, as_json=as_json, text=f"{changed:,} pieces changed")
+        emit({"changed": changed}, as_json=as_json, text=f"{counted(changed, 'piece')} changed")
 
     run(work)
 
@@ -138,7 +138,7 @@ def reroll(
         changed = await app.reviewing.refill(cook_id, pieces=chosen, actor=app.owner, same=same)
         if wait:
             await watch_here(app, cook_id, quiet=as_json)
-        emit({"changed": changed}, as_json=as_json, text=f"{changed:,} pieces queued again")
+        emit({"changed": changed}, as_json=as_json, text=f"{counted(changed, 'piece')} queued again")
         if not wait:
             talk.print(f"make them with: cauldron cook watch {cook_id} --work")
 

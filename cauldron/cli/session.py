@@ -1,7 +1,8 @@
 """Opening a studio for one command, and finding what a person named."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +11,8 @@ from cauldron.adapters.media_files import load
 from cauldron.bootstrap import Studio, studio
 from cauldron.config import load_settings
 from cauldron.domain.collection import parse_collection
-from cauldron.domain.errors import InvalidMany, NotFound
+from cauldron.domain.errors import InvalidMany, NotFound, Problem
+from cauldron.domain.registry import UnknownTool, UnknownVersion
 from cauldron.log import set_up_logging
 from cauldron.ports.storage import Doc
 
@@ -48,8 +50,21 @@ async def store_file(app: Studio, path: Path) -> Doc:
     """Check a collection document, store its media, and keep it as a record."""
     document = read_collection_file(path)
     parse_collection(document, source=str(path))
-    try:
+    with naming(str(path)):
         loaded = await load(document, base=path.absolute().parent, blobs=app.blobs)
+        return await app.collecting.save(loaded, caller=app.caller)
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Problems found in the block name ``source``, the file or id that a person gave."""
+    try:
+        yield
     except InvalidMany as error:
-        raise InvalidMany(error.problems, source=str(path)) from error
-    return await app.collecting.save(loaded, caller=app.caller)
+        if error.details.get("source"):
+            raise
+        raise InvalidMany(error.problems, source=source) from error
+    except (UnknownTool, UnknownVersion) as error:
+        raise InvalidMany(
+            [Problem(path="generator", code=error.code, message=error.message)], source=source
+        ) from error

@@ -27,6 +27,9 @@ Revision = Annotated[
 Version = Annotated[int | None, typer.Option("--version", min=1, help="A published version, not the draft.")]
 
 
+NO_SPELL = "no spells yet: cauldron spell save FILE keeps one"
+
+
 def register(app: typer.Typer) -> None:
     """Add the ``spell`` group to the command."""
     app.add_typer(group, name="spell")
@@ -149,7 +152,7 @@ def list_command(as_json: AsJson = False) -> None:
 
     spells = [record_body(record) for record in run(work)]
     columns = ("slug", "name", "visibility", "revision", "publishedVersion", "updatedAt")
-    emit({"spells": spells}, as_json=as_json, text=table(spells, columns))
+    emit({"spells": spells}, as_json=as_json, text=table(spells, columns, empty=NO_SPELL))
 
 
 @group.command("show")
@@ -184,7 +187,8 @@ def versions_command(slug: Slug, as_json: AsJson = False) -> None:
 
     versions = [version_body(version) for version in run(work)]
     columns = ("version", "createdAt", "contentHash")
-    emit({"versions": versions}, as_json=as_json, text=table(versions, columns))
+    none = f"no version yet: cauldron spell publish {slug}"
+    emit({"versions": versions}, as_json=as_json, text=table(versions, columns, empty=none))
 
 
 def record_body(record: Doc) -> dict[str, Any]:

@@ -77,10 +77,10 @@ def summary(tool: Tool, *, source: str) -> dict[str, Any]:
     }
 
 
-def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
-    """``rows`` as aligned columns with a heading; "none" when there are no rows."""
+def table(rows: list[dict[str, Any]], columns: tuple[str, ...], *, empty: str = "none") -> str:
+    """``rows`` as aligned columns with a heading; ``empty`` when there are no rows."""
     if not rows:
-        return "none"
+        return empty
     cells = [list(columns), *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)

@@ -96,7 +96,7 @@ def sessions(rows: Sequence[Doc], *, now: int) -> list[dict[str, Any]]:
 
 def _table(found: Sequence[dict[str, Any]]) -> str:
     if not found:
-        return "no worker"
+        return "no worker is there: cauldron worker starts one"
     head = f"{'worker':<32} {'beat':>8} {'slots':>6} {'runs':>5} {'done':>9} {'failed':>7} {'rate':>8}  jobs"
     return "\n".join([head, *map(_line, found)])
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cauldron.domain.collection_parts import Generator
 from cauldron.domain.errors import Invalid, InvalidMany, Problem
 from cauldron.domain.hashing import content_hash
 from cauldron.domain.registry import ToolSet
 from cauldron.domain.spell import Expression, Spell, inputs_read, steps_needed, wrap_tool
 from cauldron.domain.spell_document import parse_spell, spell_document
-from cauldron.domain.spell_graph import CheckedSpell, assemble, check_spell
+from cauldron.domain.spell_graph import CheckedSpell, Tools, assemble, check_document, check_spell
 from cauldron.domain.tool import Port, Tool, check_inputs
 from cauldron.domain.tool_document import parse_tool, tool_document
 
@@ -110,6 +111,17 @@ def take_snapshot(
 def snapshot_of_tool(tool: Tool, *, overrides: Mapping[str, Any] | None = None) -> Snapshot:
     """The snapshot of ``tool`` wrapped as a spell of one step."""
     return take_snapshot(check_spell(wrap_tool(tool), ToolSet([tool])), overrides=overrides)
+
+
+def generator_snapshot(generator: Generator, tools: Tools) -> Snapshot:
+    """The snapshot of a tool, or of a spell document, as the generator of a collection.
+
+    Raises:
+        UnknownTool, UnknownVersion: there is no such tool. InvalidMany: the graph is broken.
+    """
+    if isinstance(generator.ref, Mapping):
+        return take_snapshot(check_document(generator.ref, tools, source="generator.spell"))
+    return snapshot_of_tool(tools.resolve(generator.ref, generator.version or "*"))
 
 
 def override_problems(checked: CheckedSpell, overrides: Mapping[str, Any]) -> list[Problem]:

@@ -18,6 +18,7 @@ from cauldron.domain.json_values import MAX_DEPTH, json_problem, shown
 
 MAX_DOCUMENT_BYTES = 4_000_000
 MAX_DIGITS = 30
+LONGEST_PLACE = 120  # characters of a path in a message
 NULL, BOOL, INT, FLOAT = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float"))
 
 
@@ -38,12 +39,13 @@ def read_document(text: str, *, source: str = "document", max_bytes: int = MAX_D
     if text.lstrip()[:1] in ("{", "["):
         try:
             return _checked(
-                json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer),
+                json.loads(text, object_pairs_hook=_pairs, parse_constant=float, parse_int=_integer),
                 source,
             )
         except (json.JSONDecodeError, RecursionError):
             pass  # YAML's flow style opens with the same brackets
         except ValueError as error:
+            _yaml(text, source)  # says the line of a key that appears twice
             raise Invalid(f"{source}: {error}", source=source) from error
     return _checked(_yaml(text, source), source)
 
@@ -135,13 +137,22 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")
-
-
 def _checked(value: Any, source: str) -> Any:
     """``value``, after refusing what canonical JSON cannot hold."""
     problem = json_problem(value)
     if problem:
-        raise Invalid(f"{source}: the document {problem}", source=source)
+        raise Invalid(f"{source}: {_place(value) or 'the document'} {problem}", source=source)
     return value
+
+
+def _place(value: Any) -> str:
+    """The path of the first thing in ``value`` that JSON cannot hold, such as ``a[2].b``."""
+    path = ""
+    while isinstance(value, dict | list) and path.count(".") + path.count("[") < MAX_DEPTH:
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        found = next(((key, child) for key, child in pairs if json_problem(child)), None)
+        if found is None:  # a key is at fault
+            break
+        key, value = found
+        path += f"[{key}]" if isinstance(key, int) else f".{key}"
+    return path.removeprefix(".")[:LONGEST_PLACE]

@@ -10,8 +10,8 @@ from cauldron.domain.errors import NotFound
 from cauldron.domain.hashing import content_hash
 from cauldron.domain.plan import Plan
 from cauldron.domain.planning import make_plan
-from cauldron.domain.snapshot import Snapshot, snapshot_of_tool, take_snapshot
-from cauldron.domain.spell_graph import Tools, check_document
+from cauldron.domain.snapshot import Snapshot, generator_snapshot
+from cauldron.domain.spell_graph import Tools
 from cauldron.domain.times import iso
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Doc, Put, Store
@@ -116,10 +116,7 @@ class Collecting:
         """
         book = self.book(caller) if caller is not None else self.spells
         generator = collection.generator
-        if generator.kind == "tool":
-            tool = self.tools.resolve(str(generator.ref), generator.version or "*")
-            return snapshot_of_tool(tool)
-        if isinstance(generator.ref, Mapping):
-            return take_snapshot(check_document(generator.ref, self.tools, source="generator.spell"))
+        if generator.kind == "tool" or isinstance(generator.ref, Mapping):
+            return generator_snapshot(generator, self.tools)
         version = int(generator.version) if generator.version else None
         return await book.snapshot(str(generator.ref), version=version)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from cauldron.domain import reservation
-from cauldron.domain.binding import resolve_inputs
+from cauldron.domain import piece_checks, reservation
 from cauldron.domain.budget import check_budget
 from cauldron.domain.codec import events_of, rows_of, unpack, upcast
 from cauldron.domain.collection import Collection, parse_collection
@@ -25,7 +24,7 @@ from cauldron.domain.cook_state import ENDED, RESTING, Cook, State
 from cauldron.domain.errors import NotFound, Refused, StaleVersion
 from cauldron.domain.events import rows_in
 from cauldron.domain.reservation import Rows
-from cauldron.domain.snapshot import Snapshot, check_exposed
+from cauldron.domain.snapshot import Snapshot
 from cauldron.domain.spell import slug_of
 from cauldron.domain.status import status_document
 from cauldron.persistence.jobs import JobStore
@@ -41,7 +40,9 @@ from cauldron.services.recipes import recipe_bytes
 ROWS: Decider[Rows] = Decider(Rows, reservation.decide, reservation.evolve)
 EventPage = tuple[list[dict[str, Any]], tuple[int, int] | None]  # rows, and the place of the next page
 MAX_SEQ = 1 << 62
-CHECKED_PIECES = 50  # selections whose inputs are checked before anything is queued
+
+
+SHORTEST = 4  # letters of a cook's id that name it, if no other begins so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,9 +308,10 @@ class Cooking:
         if exact is not None and exact["owner"] == owner:
             return text
         cooks = await self.listing(owner=owner, limit=1000)
-        found = [doc["_id"] for doc in cooks if len(text) >= 4 and doc["_id"].startswith(text)]
+        found = [doc["_id"] for doc in cooks if len(text) >= SHORTEST and doc["_id"].startswith(text)]
         if not found:
-            raise NotFound(f"there is no cook {text!r}", cook=text)
+            hint = "" if len(text) >= SHORTEST else f"; give {SHORTEST} letters of its id or more"
+            raise NotFound(f"there is no cook {text!r:.80}{hint}", cook=text[:80])
         if len(found) > 1:
             raise Refused(f"{len(found)} cooks begin with {text!r}: give more of the id", cook=text)
         return str(found[0])
@@ -369,14 +371,12 @@ def newest(rows: Rows, plan_hash: str) -> Mapping[str, Any]:
 
 
 def check_pieces(collection: Collection, stored: StoredPlan, snapshot: Snapshot) -> None:
-    """Check the generator's inputs of pieces spread over the plan.
+    """Check what pieces of the plan would be made from.
 
     Raises:
-        InvalidMany: a value does not fit the generator's input.
+        InvalidMany: a value does not fit the generator's input, or a layer its canvas.
     """
-    supply = len(stored.plan.rows)
-    for slot in sorted({i * supply // CHECKED_PIECES for i in range(CHECKED_PIECES)}):
-        check_exposed(snapshot, resolve_inputs(collection, stored.plan.selection(slot)))
+    piece_checks.check_pieces(collection, stored.plan, snapshot)
 
 
 def _generator(snapshot: Snapshot) -> dict[str, str]:

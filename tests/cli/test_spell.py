@@ -146,7 +146,7 @@ def test_a_spell_is_saved_published_shown_and_taken_away(cauldron: Command, writ
     assert answer(cauldron("spell", "unpublish", "postcard", "--json"))["publishedVersion"] is None
     assert cauldron("spell", "delete", "postcard").exit_code == 0
     assert cauldron("spell", "show", "postcard").exit_code == 1
-    assert cauldron("spell", "list").stdout.strip() == "none"
+    assert "no spells yet" in cauldron("spell", "list").stdout
 
 
 def test_a_draft_with_problems_is_saved_but_not_published(cauldron: Command, write: Any):

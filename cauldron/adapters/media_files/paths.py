@@ -40,7 +40,9 @@ def safe_path(base: Path, text: str, *, folder: bool = False) -> Path:
             raise MediaProblem("no_file", f"there is no {'folder' if folder else 'file'} {shown}")
         if not (real.is_dir() if folder else real.is_file()):
             raise MediaProblem("not_a_file", f"{shown} is no {'folder' if folder else 'regular file'}")
-    except (OSError, RuntimeError, ValueError) as exc:
+    except RuntimeError as exc:  # what resolve() raises before Python 3.13
+        raise MediaProblem("unreadable", f"{shown} is a link that leads back to itself") from exc
+    except (OSError, ValueError) as exc:
         raise MediaProblem("unreadable", f"{shown} cannot be read: {type(exc).__name__}") from exc
     return real
 
