@@ -24,6 +24,7 @@ class Heads:
             if cut.is_set():
                 return
             if message["type"] == "http.response.start":
+                scope["method"] = "HEAD"  # the route is found; a server holds a GET to its Content-Length
                 await send(message)
             elif message["type"] == "http.response.body":
                 cut.set()
