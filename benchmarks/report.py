@@ -48,8 +48,8 @@ def machine(found: Mapping[str, Any]) -> str:
     """One line about where and under which load the figures were taken."""
     fsync = found["fsync"]
     return (
-        f"{found['cpu']}, {found['cores']} cores, {found['memoryMb'] / 1000:.0f} GB, Python {found['python']},"
-        f" SQLite {found['sqlite']}, load {found['loadAverage'][0]:g},"
+        f"{found['cpu']}, {found['cores']} cores, {found['memoryMb'] / 1000:.0f} GB,"
+        f" Python {found['python']}, SQLite {found['sqlite']}, load {found['loadAverage'][0]:g},"
         f" fsync {fsync['perSecond']:,}/s (p99 {fsync['p99Us']} µs)"
     )
 
