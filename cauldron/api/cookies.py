@@ -1,5 +1,6 @@
 """The session cookie: given, and taken away."""
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -11,7 +12,7 @@ from cauldron.domain.identity import InsecureTransport
 MAX_AGE_S = 30 * 86_400  # the session itself may end sooner
 
 
-def check_transport(scope: Scope, headers: origins.Headers) -> None:
+def check_transport(scope: Scope, headers: Headers) -> None:
     """Refuse a password or session that others on the way could read.
 
     Raises:
