@@ -231,7 +231,13 @@ class Casting:
         newer = Patch("casts", cast_id, changes, {"seq": Compare("<", folded.seq)})  # never backwards
         started = cast.started
         named = [started["inputs"], record["outputs"], [output["outputs"] for output in outputs]]
-        allowed = grants(named, account=started["owner"], environment=started["environment"], cast_id=cast_id)
+        allowed = grants(
+            named,
+            account=started["owner"],
+            environment=started["environment"],
+            at=record["startedAt"],
+            cast_id=cast_id,
+        )
         await self.store.commit([*ops, *allowed, Insert("casts", record), newer], atomic=False)
 
 

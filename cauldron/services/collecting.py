@@ -69,7 +69,7 @@ class Collecting:
             "updatedAt": now,
         }
         await self.store.commit([Put("collections", doc, found[0]["_v"] if found else 0)])
-        await MediaAccess(self.store).grant(document, caller=caller)
+        await MediaAccess(self.store).grant(document, caller=caller, at=now)
         return doc
 
     async def get(self, collection_id: str) -> Doc:

@@ -60,7 +60,7 @@ class Curating:
         problems += await self._missing(document)
         access = MediaAccess(self.cooking.store)
         if before is not None:
-            await access.grant(before, caller=caller)
+            await access.grant(before, caller=caller, at=iso(self.cooking.collecting.clock()))
         try:
             await access.check(document, caller=caller, path="definition")
         except InvalidMany as foreign:

@@ -73,8 +73,8 @@ class MediaAccess:
                 [Problem(path=where, code="media_missing", message=message) for where in strange[:50]]
             )
 
-    async def grant(self, value: Any, *, caller: Caller) -> None:
-        """Let the caller read all media inside ``value``, which are the caller's own."""
-        ops = grants(value, account=caller.account, environment=caller.environment)
+    async def grant(self, value: Any, *, caller: Caller, at: str) -> None:
+        """Let the caller read all media inside ``value``, which are the caller's own, as of an instant."""
+        ops = grants(value, account=caller.account, environment=caller.environment, at=at)
         for start in range(0, len(ops), PAGE):
             await self.store.commit(ops[start : start + PAGE], atomic=False)

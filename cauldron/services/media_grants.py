@@ -33,8 +33,10 @@ def grant_id(account: str, digest: str) -> str:
     return f"{account}:{digest}"
 
 
-def grants(value: Any, *, account: str, environment: str, cast_id: str | None = None) -> list[Insert]:
-    """Grants for all media inside ``value``; to be committed one by one: those there already stay."""
+def grants(
+    value: Any, *, account: str, environment: str, at: str, cast_id: str | None = None
+) -> list[Insert]:
+    """Grants for all media inside ``value`` as of ``at``; to be committed each on its own."""
     found: dict[str, Insert] = {}
     for _, ref in media_in(value):
         digest = digest_of(ref)
@@ -44,6 +46,7 @@ def grants(value: Any, *, account: str, environment: str, cast_id: str | None = 
             "environment": environment,
             "mime": str(ref.get("mime") or "application/octet-stream"),
             "castId": cast_id,
+            "createdAt": at,
         }
         found.setdefault(digest, Insert(MEDIA_GRANTS, doc))
     return list(found.values())

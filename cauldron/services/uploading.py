@@ -36,7 +36,9 @@ class Uploading:
         picture = await self.pictures.taken(path)
         digest = await self.blobs.put(picture.data)
         doc = self._record(picture, _reference(picture, digest), caller=caller, actor=actor)
-        allowed = grants(doc["ref"], account=caller.account, environment=caller.environment)
+        allowed = grants(
+            doc["ref"], account=caller.account, environment=caller.environment, at=doc["createdAt"]
+        )
         ops: list[Op] = [*allowed, Insert(TABLE, doc)]
         await self.store.commit(ops, atomic=False)
         return doc
