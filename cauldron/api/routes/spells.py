@@ -264,8 +264,8 @@ async def change_spell(
     request: Request, spell: SpellName, body: ChangeBody, studio: TheStudio, who: Editor
 ) -> Response:
     """`If-Match` names the revision."""
-    book, revision = await spellbook(studio, who), expected_version(request)
-    record = await find_spell(book, spell)
+    book = await spellbook(studio, who)
+    record, revision = await find_spell(book, spell), expected_version(request)
     document = record["draft"] | {"visibility": body.visibility}
     return await _saved(studio, who, book, record, document=document, revision=revision)
 
@@ -273,8 +273,8 @@ async def change_spell(
 @router.delete("/spells/{spell}", status_code=204, summary="Take a spell away")
 async def delete_spell(request: Request, spell: SpellName, studio: TheStudio, who: Editor) -> Response:
     """Its versions stay for what pinned them; `If-Match` names the revision."""
-    book, revision = await spellbook(studio, who), expected_version(request)
-    record = await find_spell(book, spell)
+    book = await spellbook(studio, who)
+    record, revision = await find_spell(book, spell), expected_version(request)
     try:
         await book.delete(record["slug"], now_ms=studio.clock(), revision=revision)
     except StaleVersion as stale:
@@ -289,8 +289,8 @@ async def delete_spell(request: Request, spell: SpellName, studio: TheStudio, wh
 )
 async def publish_spell(request: Request, spell: SpellName, studio: TheStudio, who: Editor) -> Response:
     """The same content is never published twice; `If-Match` names the revision."""
-    book, revision = await spellbook(studio, who), expected_version(request)
-    record = await find_spell(book, spell)
+    book = await spellbook(studio, who)
+    record, revision = await find_spell(book, spell), expected_version(request)
     try:
         published = await book.publish(record["slug"], now_ms=studio.clock(), revision=revision)
     except StaleVersion as stale:
@@ -305,8 +305,8 @@ async def publish_spell(request: Request, spell: SpellName, studio: TheStudio, w
 )
 async def unpublish_spell(request: Request, spell: SpellName, studio: TheStudio, who: Editor) -> Response:
     """Its versions stay for what uses them; `If-Match` names the revision."""
-    book, revision = await spellbook(studio, who), expected_version(request)
-    record = await find_spell(book, spell)
+    book = await spellbook(studio, who)
+    record, revision = await find_spell(book, spell), expected_version(request)
     try:
         changed = await book.unpublish(record["slug"], now_ms=studio.clock(), revision=revision)
     except StaleVersion as stale:
