@@ -12,7 +12,7 @@ from cauldron.adapters.backup import Summary
 from cauldron.adapters.backup import backup as write_backup
 from cauldron.adapters.backup import restore as read_backup
 from cauldron.bootstrap import Studio
-from cauldron.cli.output import REFUSED, command, emit, talk
+from cauldron.cli.output import REFUSED, command, emit, size, talk
 from cauldron.cli.progress import bar
 from cauldron.cli.session import run
 from cauldron.config import Settings, load_settings, without_login
@@ -52,7 +52,10 @@ def rebuild(
                 step = rebuilding.check if check else rebuilding.rewrite
                 await step(cook_id, findings)
                 told(number, len(ids))
-        return findings, 0 if cook else await _casts(app, findings, check=check)
+        if cook:
+            return findings, 0
+        await _books(app, findings, check=check)
+        return findings, await _casts(app, findings, check=check)
 
     found, casts = run(work)
     body = {
@@ -70,6 +73,20 @@ def rebuild(
     emit(body, as_json=as_json, text="\n".join(lines))
     if found.differing:
         raise typer.Exit(REFUSED)
+
+
+async def _books(app: Studio, findings: Findings, *, check: bool) -> None:
+    """Compare balances and statements with the log of the books, or write them anew."""
+    if not check:
+        if not await app.leases.acquire("follower:books"):
+            raise Refused("a server keeps the balances: stop it, or use --check")
+        findings.documents += await app.workshop.ledger_check.rewrite()
+        await app.leases.release("follower:books")
+        return
+    found = await app.workshop.ledger_check.verify()
+    findings.documents += found.postings
+    findings.differing += found.differing
+    findings.examples += [{"table": "ledger", **problem} for problem in found.problems]
 
 
 async def _casts(app: Studio, findings: Findings, *, check: bool) -> int:
@@ -166,13 +183,3 @@ def _doctor_lines(found: dict[str, Any]) -> list[str]:
         return [*lines, "tables     all empty"]
     lines.append(f"{'tables':<20} {'rows':>12} {'size':>10}")
     return lines + [f"  {name:<18} {t['rows']:>12,} {size(t['bytes']):>10}" for name, t in tables.items()]
-
-
-def size(count: int) -> str:
-    """Bytes for people: ``3.2 MB``."""
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

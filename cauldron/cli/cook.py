@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cauldron.bootstrap import Studio
-from cauldron.cli.output import command, emit, talk
+from cauldron.cli.output import command, emit, size, talk
 from cauldron.cli.progress import COLOURS, follow_cook, line, settled
 from cauldron.cli.session import find_collection, naming, run
 from cauldron.domain.errors import Refused
@@ -110,7 +110,7 @@ def _check_room(estimate: Estimate, *, force: bool) -> None:
     if estimate.enough or force:
         return
     raise Refused(
-        f"the cook needs about {estimate.size_bytes:,} bytes and {estimate.free_bytes:,} are free; "
+        f"the cook needs about {size(estimate.size_bytes)} and {size(estimate.free_bytes)} are free; "
         "make room, cook fewer pieces, or use --force",
         needed=estimate.size_bytes,
         free=estimate.free_bytes,

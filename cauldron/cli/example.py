@@ -10,7 +10,7 @@ from cauldron.adapters.importers.example import example_folder
 from cauldron.bootstrap import Studio
 from cauldron.cli.cook import public, watch_here
 from cauldron.cli.export import exported
-from cauldron.cli.output import command, emit, talk
+from cauldron.cli.output import command, emit, own_name, talk
 from cauldron.cli.progress import bar, line
 from cauldron.cli.session import run, store_file
 from cauldron.domain.errors import Refused
@@ -48,7 +48,7 @@ def run_example(
         talk.print(line(status), highlight=False)
         if not auto_approve:
             emit(public(status), as_json=as_json, text=cook_id)
-            talk.print(f"review them: cauldron review approve {cook_id} --all")
+            talk.print(f"review them: {own_name()} review approve {cook_id} --all", soft_wrap=True)
             return
         folder = to / record["slug"]
         with bar("exporting", quiet=as_json) as progress:
@@ -84,7 +84,7 @@ def _farewell(folder: Path, cook_id: str, pieces: int) -> str:
         f"  metadata       {folder / 'metadata'}\n"
         f"  contact sheet  {folder / 'contact-sheet.jpg'}\n"
         f"  rarity report  {folder / 'report.html'}\n"
-        f"check it         cauldron export verify {folder}\n"
-        f"look into it     cauldron cook status {cook_id}\n"
+        f"check it         {own_name()} export verify {folder}\n"
+        f"look into it     {own_name()} cook status {cook_id}\n"
         f"open the studio  make serve"
     )

@@ -2,8 +2,11 @@
 
 import functools
 import json
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import typer
@@ -16,6 +19,7 @@ R = TypeVar("R")
 
 talk = Console(stderr=True, highlight=False)
 REFUSED, MALFORMED = 1, 2
+COMMAND = "cauldron"
 
 
 def emit(result: Mapping[str, Any], *, as_json: bool, text: str | None = None) -> None:
@@ -34,6 +38,27 @@ def _plain(result: Mapping[str, Any]) -> str:
 def counted(count: int, noun: str) -> str:
     """``1 piece``, ``2,000 pieces``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def own_name() -> str:
+    """The command as it can be typed in this shell: its path where ``cauldron`` alone is not found."""
+    called = Path(sys.argv[0])
+    if called.name != COMMAND or shutil.which(COMMAND):
+        return COMMAND
+    try:
+        return shlex.quote(str(called.absolute().relative_to(Path.cwd())))
+    except ValueError:
+        return shlex.quote(str(called.absolute()))
+
+
+def size(count: int) -> str:
+    """Bytes for people: ``3.2 MB``."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def fail(error: CauldronError, *, as_json: bool) -> NoReturn:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from cauldron.bootstrap import Studio, studio
 from cauldron.cli import app as cli
-from cauldron.cli.admin import size
+from cauldron.cli.output import own_name, size
 from cauldron.config import load_settings, usable_cores
 from cauldron.ports.storage import Delete, Patch
 
@@ -100,3 +100,22 @@ def test_a_system_that_hides_its_cores_from_a_process_still_has_some(monkeypatch
     """On macOS and Windows ``os.sched_getaffinity`` does not exist."""
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     assert usable_cores() >= 1
+
+
+def test_commands_are_told_as_this_shell_can_run_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After ``make run`` the command is in .venv/bin, which is on nobody's PATH yet."""
+    command = tmp_path / ".venv" / "bin" / "cauldron"
+    command.parent.mkdir(parents=True)
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(command)])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert own_name() == ".venv/bin/cauldron"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert own_name() == str(command)
+    monkeypatch.setenv("PATH", str(command.parent))
+    assert own_name() == "cauldron"
