@@ -24,9 +24,10 @@ from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.ports.storage import Doc
 from cauldron.services.piece_jobs import ends_of
-from tests.kitchen import Kitchen, failure, kitchen, new_id, success, wall_ms
+from tests.kitchen import Kitchen, failure, kitchen, new_id, step, success, wall_ms
 
 LEASE_MS = 400
+SLEEPY_S = 0.5  # long enough to be stopped in
 FORKS = multiprocessing.get_context("forkserver")
 WORKER_POINTS = tuple(
     f"{when}:{what}" for what in ("claim", "run", "settle", "waiting", "beat") for when in ("before", "after")
@@ -74,6 +75,8 @@ class Mortal:
         if self._takes_s:
             await asyncio.sleep(self._takes_s)
         piece = job["piece"]
+        if self._takes_s >= SLEEPY_S:
+            return success(job) | {"steps": [step(job, inputs={"by": os.getpid()})]}
         if piece % 40 == 0:
             return failure(job)
         result = failure(job, retryable=True) if piece % 9 == 0 and job["attempt"] == 1 else success(job)
@@ -105,6 +108,8 @@ def parts_of(role: str, k: Kitchen, tap: Callable[[str], Awaitable[None]]) -> li
     """What a process of this role runs."""
     if role == "worker":
         return [k.worker(Mortal(tap, k.blobs.parent), slots=4, lease_ms=LEASE_MS)]
+    if role == "sleepy worker":
+        return [k.worker(Mortal(tap, k.blobs.parent, takes_s=SLEEPY_S), slots=4, lease_ms=LEASE_MS)]
     if role == "slow worker":
         return [k.worker(Mortal(tap, k.blobs.parent, takes_s=0.002), slots=8, lease_ms=15_000)]
     owner = k.owner(window=60, lease_ms=LEASE_MS)
