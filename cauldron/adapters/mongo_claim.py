@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any, TypeVar
 
+from pymongo import ASCENDING
 from pymongo.errors import OperationFailure, PyMongoError
 
 from cauldron.adapters import mongo_query
@@ -20,9 +22,47 @@ from cauldron.ports.storage import Claim, Doc
 TRIES = 4  # while others take what was chosen
 MOST_WINDOWS = 16.0
 WON_AGAIN = 0.97  # how fast a claimer goes back to the very first documents
+FULL_S = 0.5  # between two looks from the very beginning, at least
+FULL_SHARE = 0.02  # of the time, for looking from there
+MOST_TRAILS = 16
 PLAIN = (str, int, float, bool, NoneType)
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Trail:
+    """Where the claims of one kind have come to.
+
+    What was claimed stays at the head of the server's index for minutes, and whoever looks
+    from there steps over it all. So a look begins where the last one ended; only now and then,
+    or when there is too little, at the very beginning, which then may take a share of the time.
+    """
+
+    _at: Any = None
+    _until_s: float = 0.0
+    _full_s: float = FULL_S
+
+    def apply(self, query: Query) -> Query | None:
+        """The query from there on; None when it is time to look from the beginning."""
+        if self._at is None or time.monotonic() > self._until_s:
+            return None
+        return replace(query, filter={"$and": [query.filter, {query.sort[0][0]: {"$gte": self._at}}]})
+
+    def looked_everywhere(self, took_s: float) -> None:
+        """From the beginning, that is."""
+        self._full_s = max(FULL_S, took_s / FULL_SHARE)
+        self._until_s = time.monotonic() + self._full_s
+
+    def ended(self, doc: Doc, query: Query) -> None:
+        """At this document; orders that do not ascend by a whole number leave no trail."""
+        path, direction = query.sort[0]
+        value = doc.get(path)
+        self._at = value if isinstance(value, int) and direction == ASCENDING else None
+
+    def lose(self) -> None:
+        """Begin at the beginning."""
+        self._at = None
 
 
 @dataclass(slots=True)
@@ -31,7 +71,7 @@ class Claims:
 
     Where others claim from the same end, each keeps to a window of its own further on,
     instead of all grasping for the same first documents: who loses draws another window,
-    who wins stays, and comes back to the first by and by.
+    who wins goes on from there, and comes back to the first by and by.
     """
 
     link: Link
@@ -40,6 +80,7 @@ class Claims:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _windows: float = 1.0  # as many as claimers seem to be about
     _window: int = 0
+    _trails: dict[str, Trail] = field(default_factory=dict)  # by query
 
     def take(self, claim: Claim) -> Coroutine[Any, Any, list[Doc]]:
         """The claimed documents, in order. Raises Invalid at once when the claim is malformed."""
@@ -49,16 +90,31 @@ class Claims:
 
     async def _take(self, claim: Claim, query: Query, change: Doc) -> list[Doc]:
         async with self._turn, self.in_flight:
+            trail = self._trail(query)
             if claim.limit == 1:
-                return await self._take_one(query, change)
+                return await self._take_one(query, change, trail)
             for _ in range(TRIES):
-                chosen = await self._choose(query, claim.limit)
+                chosen = await self._choose(query, claim.limit, trail)
                 taken = await self._take_chosen(claim, change, query, chosen) if chosen else []
+                if len(taken) < len(chosen):
+                    trail.lose()
                 if taken or not chosen:
                     return taken
             return []
 
-    async def _take_one(self, query: Query, change: Doc) -> list[Doc]:
+    async def _take_one(self, query: Query, change: Doc, trail: Trail) -> list[Doc]:
+        onwards = trail.apply(query)
+        taken = await self._find_and_take(onwards, change) if onwards is not None else None
+        if taken is None:
+            began = time.monotonic()
+            taken = await self._find_and_take(query, change)
+            trail.looked_everywhere(time.monotonic() - began)
+        if taken is None:
+            return []
+        trail.ended(taken, query)
+        return [decode(taken)]
+
+    async def _find_and_take(self, query: Query, change: Doc) -> Doc | None:
         token = random.getrandbits(63)
         command: Doc = {
             "findAndModify": self.table.name,
@@ -80,7 +136,7 @@ class Claims:
             return found[0] if found else None
 
         taken, _ = await self._patiently(find_and_update, unless=find_taken)
-        return [decode(taken)] if taken else []
+        return taken
 
     async def _find(self, only: Doc, **options: Any) -> list[Doc]:
         """What is newest, even if it were to be undone: the write that follows decides."""
@@ -95,12 +151,28 @@ class Claims:
             raise OperationFailure(error.get("errmsg", "refused"), error["code"])
         return int(answer["nModified"])
 
-    async def _choose(self, query: Query, limit: int) -> list[Doc]:
-        """The documents of our window, in order; the very first when there are none so far on."""
+    def _trail(self, query: Query) -> Trail:
+        key = repr(query.filter)
+        if key not in self._trails and len(self._trails) >= MOST_TRAILS:
+            self._trails.clear()
+        return self._trails.setdefault(key, Trail())
+
+    async def _choose(self, query: Query, limit: int, trail: Trail) -> list[Doc]:
+        """The next documents on the trail; else those of our window, or the very first, in order."""
+        onwards = trail.apply(query)
+        if onwards is not None:
+            found = await self._look(onwards, limit, skip=0)
+            if len(found) == limit:
+                trail.ended(found[-1], query)
+                return found
+        began = time.monotonic()
         found = await self._look(query, limit, skip=self._window * limit)
         if len(found) < limit and self._window:
             self._window, self._windows = 0, 1.0
             found = await self._look(query, limit, skip=0)
+        trail.looked_everywhere(time.monotonic() - began)
+        if found:
+            trail.ended(found[-1], query)
         return found
 
     async def _look(self, query: Query, limit: int, *, skip: int) -> list[Doc]:
