@@ -1,5 +1,6 @@
 """``cauldron callback``: the signing secret, and what became of messages about ended runs."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -11,11 +12,25 @@ from cauldron.cli.tool import table
 from cauldron.domain.times import iso
 from cauldron.persistence.tables import DELIVERIES
 from cauldron.ports.storage import Doc, Where
+from cauldron.services.casting import Caller
 from cauldron.services.owned import owned
 
 group = typer.Typer(no_args_is_help=True, help="Messages to addresses that want to hear how a run ended.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 FIELDS = ("runId", "type", "url", "status", "attempts", "answer", "error", "createdAt", "deliveredAt")
+
+
+Callback = Annotated[
+    str | None, typer.Option("--callback", metavar="URL", help="Where to tell how it ended; see callback.")
+]
+
+
+def told(app: Studio, url: str | None) -> Caller:
+    """Who asks, with where the end is to be told. Raises InvalidMany."""
+    if url is None:
+        return app.caller
+    app.workshop.gate.target(url, path="--callback")
+    return replace(app.caller, platform="webhook", callback_url=url)
 
 
 def register(app: typer.Typer) -> None:

@@ -9,6 +9,7 @@ import typer
 from cauldron.adapters.documents import SUFFIXES, read_mapping
 from cauldron.adapters.media_files import load
 from cauldron.bootstrap import Studio
+from cauldron.cli.callback import Callback, told
 from cauldron.cli.output import command, emit, talk
 from cauldron.cli.session import run
 from cauldron.domain.errors import CauldronError, Invalid, InvalidMany, NotFound, Problem, Refused
@@ -44,6 +45,7 @@ def cast(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write media outputs there.")
     ] = None,
+    callback: Callback = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a spell or a tool once."""
@@ -51,7 +53,7 @@ def cast(
     async def work(app: Studio) -> None:
         snapshot = await snapshot_for(app, spell)
         values = await _values(app, snapshot, inputs or [])
-        started = await app.casting.start(snapshot, values, caller=app.caller)
+        started = await app.casting.start(snapshot, values, caller=told(app, callback))
         if not (wait or out):
             emit(started | {"status": "running"}, as_json=as_json, text=started["runId"])
             return

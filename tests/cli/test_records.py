@@ -50,3 +50,14 @@ def test_pieces_are_listed_and_counted(shell: Shell, tmp_path: Path):
     assert 2 in [each["number"] for each in shown]
     assert shell.ok("cook", "analytics", cook)["states"]["kept"] == 1
     assert "median" in shell("cook", "analytics", cook).out
+
+
+def test_a_run_from_the_command_line_is_told_of_too(shell: Shell):
+    words = ("cast", "text.template", "--input", "template=x", "--callback")
+    assert shell(*words, "http://127.0.0.1/").code == 2
+    open_shell = Shell(
+        home=shell.home, cwd=shell.cwd, settings=(("CAULDRON_CALLBACK_HOSTS", '["127.0.0.1"]'),)
+    )
+    run = open_shell.ok(*words, "http://127.0.0.1:9/", "--wait")
+    [output] = open_shell.ok("output", "list", "--cast", run["runId"])["outputs"]
+    assert output["deliveryStatus"] == "pending"
