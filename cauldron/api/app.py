@@ -15,6 +15,7 @@ from cauldron.api import (
     headers,
     heads,
     idempotency,
+    mcp,
     openapi,
     problems,
     rate_limits,
@@ -111,7 +112,7 @@ def create_app(studio: Studio, *, engine: Engine | None = None, measuring: Measu
     )
     app.state.studio, app.state.engine, app.state.measuring = studio, engine, measuring
     problems.install(app)
-    app.router.routes.extend(RAW_ROUTES)
+    app.router.routes.extend((*RAW_ROUTES, *mcp.ROUTES))
     for router in ROUTERS:
         app.include_router(router)
     return app

@@ -14,6 +14,7 @@ from cauldron.domain.envelopes import Heading, Place, place_of
 MAX_ENTRIES = 1024  # of a ring; at least what one commit may hold comes on top
 MAX_BYTES = 1 << 19
 FLUSH_GAP_S = 0.05  # between two times that the readers of a topic are woken
+ASIDE_WAIT_S = 0.1  # for a message that is going out anyway
 
 
 class Entry(NamedTuple):
@@ -177,19 +178,23 @@ class Topic:
             self.publish([entry._replace(id=name, place=place)], place)
 
     def aside(self, key: str, kind: str, json: bytes) -> None:
-        """Tell the newest counters."""
+        """Tell the newest counters, along with the next messages if there are some soon."""
         self.ring.aside(key, kind, json)
-        self._flush_soon()
+        if self._flushing is None and self.readers:
+            self._flushing = asyncio.get_running_loop().call_later(ASIDE_WAIT_S, self._flush)
 
     def _flush_soon(self) -> None:
-        if self._flushing is None and self.readers:
-            wait_s = self._flushed_at + FLUSH_GAP_S - self._now()
-            if wait_s <= 0:
-                self._flush()
-            else:
-                self._flushing = asyncio.get_running_loop().call_later(wait_s, self._flush)
+        if not self.readers:
+            return
+        wait_s = self._flushed_at + FLUSH_GAP_S - self._now()
+        if wait_s <= 0:
+            self._flush()
+        elif self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(wait_s, self._flush)
 
     def _flush(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
         self._flushing, self._flushed_at = None, self._now()
         for reader in self.readers:
             reader.wake()

@@ -1,0 +1,114 @@
+"""The servers that :mod:`benchmarks.sse` measures, each a process of its own: ours, and a queue per client.
+
+Both follow the same event log on one SQLite file that another process writes.
+"""
+
+import asyncio
+import contextlib
+import resource
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import uvicorn
+
+from cauldron.adapters.sqlite import SqliteStore
+from cauldron.api.app import create_app
+from cauldron.api.live.connection import PROTOCOLS
+from cauldron.bootstrap import Studio
+from cauldron.config import Settings
+from cauldron.domain import codec
+from cauldron.domain.times import iso
+from cauldron.log import set_up_logging
+from cauldron.persistence.tables import COOK_EVENTS, TABLES
+from cauldron.services.feed_readers import Reader
+
+BACKLOG = 8192
+CLIENTS = 20_000  # open streams of the one account that measures
+STALLED_S = 5.0
+
+
+def allow_files() -> None:
+    """As many open files as this process may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+async def serve(app: object, **more: object) -> None:
+    """Serve on a free port of loopback; the port is printed when it listens."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, lifespan="off", log_level="warning", access_log=False, backlog=BACKLOG, **more
+    )
+    print(listener.getsockname()[1], flush=True)
+    await uvicorn.Server(config).serve([listener])
+
+
+async def ours(home: Path) -> None:
+    """A studio's API, as ``cauldron serve --no-workers`` serves it."""
+    studio = Studio(Settings(home=home, processes=1))
+    await studio.open()
+    studio.feeds.max_per_account = CLIENTS
+    studio.feeds.stalled_s = STALLED_S
+    dropped, drop = [0], Reader.drop
+
+    def counted(reader: Reader, reason: str) -> None:
+        dropped[0] += 1
+        print(f"dropped: {reason}", file=sys.stderr, flush=True)
+        drop(reader, reason)
+
+    Reader.drop = counted  # type: ignore[method-assign]
+    await serve(create_app(studio), **PROTOCOLS)
+
+
+async def queues(home: Path) -> None:
+    """The usual way: sse-starlette, and a queue per client that every event is put into."""
+    from sse_starlette import EventSourceResponse
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.routing import Route
+
+    store = SqliteStore(home / "cauldron.db")
+    await store.open(TABLES)
+    listening: dict[str, set[asyncio.Queue[dict[str, str]]]] = {}
+
+    async def follow() -> None:
+        async for _, commit in store.watch(COOK_EVENTS):
+            if commit is None:
+                continue
+            for event in codec.unpack(commit)["events"]:
+                body = {"type": "cook.reviewed", "topic": commit["stream"], "ts": iso(commit["ts"])}
+                text = orjson.dumps(body | {"payload": event["data"]}).decode()
+                message = {"id": str(commit["seq"]), "event": "cook.reviewed", "data": text}
+                for queue in listening.get(commit["stream"], ()):
+                    queue.put_nowait(message)
+
+    async def stream(request: Request) -> EventSourceResponse:
+        queue: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        topic = listening.setdefault(f"cook:{request.path_params['id']}", set())
+        topic.add(queue)
+
+        async def messages() -> AsyncIterator[dict[str, str]]:
+            with contextlib.ExitStack() as stack:
+                stack.callback(topic.discard, queue)
+                while True:
+                    yield await queue.get()
+
+        return EventSourceResponse(messages())
+
+    following = asyncio.create_task(follow())
+    await serve(Starlette(routes=[Route("/api/v1/cooks/{id}/stream", stream)]))
+    following.cancel()
+
+
+if __name__ == "__main__":
+    allow_files()
+    set_up_logging("error")
+    kind, folder = sys.argv[1:]
+    import uvloop
+
+    uvloop.run((ours if kind == "ours" else queues)(Path(folder)))
