@@ -1,4 +1,4 @@
-"""Agents, through the official client over a real server: spells cast, a cook watched, pieces looked at and decided."""
+"""Agents, through the official client over a real server: they cast, cook, look at pieces and decide."""
 
 import base64
 import io
@@ -36,12 +36,11 @@ async def agent(port: int, key: str):
     from mcp.client.session import ClientSession
     from mcp.client.streamable_http import streamable_http_client
 
-    headers = {"Authorization": f"Bearer {key}"}
-    async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
-        async with streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http) as streams:
-            async with ClientSession(*streams[:2]) as session:
-                await session.initialize()
-                yield session
+    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30)
+    transport = streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http)
+    async with http, transport as streams, ClientSession(*streams[:2]) as session:
+        await session.initialize()
+        yield session
 
 
 def text_of(result) -> str:
