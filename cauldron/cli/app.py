@@ -25,6 +25,7 @@ NOUNS = (
     "workers",
     "migrate",
     "audit",
+    "points",
     "user",
     "key",
     "admin",
@@ -33,6 +34,7 @@ NOUNS = (
 HOMES = {noun: noun for noun in ("collection", "export", "tool", "spell", "cast", "cook", "review")}
 HOMES |= dict.fromkeys(("piece", "output", "upload"), "records")
 HOMES |= {"user": "user", "key": "key", "callback": "callback"}
+HOMES |= {"points": "points"}
 HOMES |= {"import": "imports", "init": "imports", "run-example": "example"}
 HOMES |= {"serve": "serve", "worker": "workers", "migrate": "migrate"}
 HOMES |= dict.fromkeys(("audit", "clean", "erase"), "audit")

@@ -167,6 +167,7 @@ def _auditing(app: Studio) -> Auditing:
         clock=app.clock,
         environment=app.settings.environment,
         engine="mongodb" if app.settings.database_url.startswith("mongodb") else "sqlite",
+        ledger=app.workshop.ledger_check.audit,
     )
 
 

@@ -210,6 +210,12 @@ class Books:
         if ops:
             await self._store.commit(ops, atomic=False)
 
+    async def streams_of(self, account: str) -> list[str]:
+        """The streams that post to a user's and creator's accounts: their own, and those of their holds."""
+        found = [f"account:{account}", f"creator:{account}"]
+        held = (await self.ledger.accounts.load(found[0])).state.holds
+        return [*found, *(f"hold:{hold}" for hold in held)]
+
     async def balances(self, accounts: list[str]) -> dict[str, float]:
         """Stored balances in points; 0 where nothing was ever posted."""
         docs = await self._store.get(ACCOUNTS, accounts)
