@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,8 +20,8 @@ from cauldron.ports.pictures import Pictures
 from cauldron.ports.storage import Store
 from cauldron.ports.webhooks import WebhookSender
 from cauldron.services.analysing import Analysing
-from cauldron.services.callbacks import Callbacks
-from cauldron.services.casting import Casting
+from cauldron.services.callbacks import PLATFORM, Callbacks
+from cauldron.services.casting import Caller, Casting
 from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Dispatcher
 from cauldron.services.export_jobs import ExportExecutor, ExportJobs
@@ -96,6 +97,18 @@ class Workshop:
     @cached_property
     def webhook_secrets(self) -> WebhookSecrets:
         return WebhookSecrets(self._parts.store, self._parts.clock)
+
+    async def told(self, caller: Caller, url: str | None) -> Caller:
+        """Who asks, with where the end of their run is to be told; from now on the log is followed for it.
+
+        Raises:
+            InvalidMany: the address is malformed, or leads where callbacks may not go.
+        """
+        if url is None:
+            return caller
+        self.gate.target(url)
+        await self.webhook_secrets.current(caller.account)
+        return replace(caller, platform=PLATFORM, callback_url=url)
 
     @cached_property
     def sender(self) -> WebhookSender:

@@ -1,6 +1,5 @@
 """``cauldron callback``: the signing secret, and what became of messages about ended runs."""
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -25,12 +24,9 @@ Callback = Annotated[
 ]
 
 
-def told(app: Studio, url: str | None) -> Caller:
+async def told(app: Studio, url: str | None) -> Caller:
     """Who asks, with where the end is to be told. Raises InvalidMany."""
-    if url is None:
-        return app.caller
-    app.workshop.gate.target(url, path="--callback")
-    return replace(app.caller, platform="webhook", callback_url=url)
+    return await app.workshop.told(app.caller, url)
 
 
 def register(app: typer.Typer) -> None:

@@ -53,7 +53,7 @@ def cast(
     async def work(app: Studio) -> None:
         snapshot = await snapshot_for(app, spell)
         values = await _values(app, snapshot, inputs or [])
-        started = await app.casting.start(snapshot, values, caller=told(app, callback))
+        started = await app.casting.start(snapshot, values, caller=await told(app, callback))
         if not (wait or out):
             emit(started | {"status": "running"}, as_json=as_json, text=started["runId"])
             return

@@ -34,6 +34,7 @@ from cauldron.ports.system import Clock, NewId, Uniform
 from cauldron.ports.webhooks import WebhookSender
 from cauldron.services.following import Follower
 from cauldron.services.webhook_gate import Gate
+from cauldron.services.webhook_secrets import TABLE as SECRETS
 from cauldron.services.webhook_secrets import WebhookSecrets
 
 log = structlog.get_logger("cauldron.callbacks")
@@ -61,7 +62,9 @@ class Callbacks:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Follow and send until cancelled."""
+        """Follow and send until cancelled; who never asks to be told pays nothing."""
+        while not await self._is_wanted():
+            await asyncio.sleep(self.look_every_s)
         loops = (
             self._follower("callbacks:casts", CAST_EVENTS, whole=True).run(),
             self._follower("callbacks:cooks", COOK_EVENTS, whole=False).run(),
@@ -70,6 +73,14 @@ class Callbacks:
         async with asyncio.TaskGroup() as group:
             for loop in loops:
                 group.create_task(loop)
+
+    async def _is_wanted(self) -> bool:
+        """Whether somebody has asked to be told: then there is a secret, made before the run began."""
+        try:
+            return bool(await self.store.find(SECRETS, {}, limit=1))
+        except CauldronError as failure:
+            log.warning("callbacks wait for the store", code=failure.code)
+            return False
 
     def _follower(self, name: str, table: str, *, whole: bool) -> Follower:
         return Follower(

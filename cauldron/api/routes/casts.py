@@ -1,6 +1,5 @@
 """Casts: one run of a spell or tool; those inside cooks can be read here, too."""
 
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -104,9 +103,7 @@ async def start_cast(body: CastBody, studio: TheStudio, who: Caster, key: Key) -
     caller = caller_of(studio, who)
     snapshot = await _snapshot(studio, who, body)
     await studio.workshop.media.check(body.inputs, caller=caller)
-    if body.callback_url is not None:
-        studio.workshop.gate.target(body.callback_url)
-        caller = replace(caller, platform="webhook", callback_url=body.callback_url)
+    caller = await studio.workshop.told(caller, body.callback_url)
     started = await studio.casting.start(snapshot, body.inputs, caller=caller, key=key)
     return json_answer(started | {"castId": started["runId"]}, status=202)
 

@@ -1,6 +1,5 @@
 """Cooks: started from a collection, steered, looked at, and their history."""
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import structlog
@@ -87,9 +86,7 @@ async def start_cook(
             needed=estimate.size_bytes,
             free=estimate.free_bytes,
         )
-    if body.callback_url is not None:
-        studio.workshop.gate.target(body.callback_url)
-        caller = replace(caller, platform="webhook", callback_url=body.callback_url)
+    caller = await studio.workshop.told(caller, body.callback_url)
     wanted = Wanted(
         collection_id=collection_id, amount=body.amount, seed=body.seed, key=key, generator=generator
     )

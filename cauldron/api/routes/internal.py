@@ -4,7 +4,6 @@ Everything here needs the scope ``act-for``, which only service keys have; ``use
 means something nowhere else.
 """
 
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -245,9 +244,7 @@ async def cast(body: InternalCast, studio: TheStudio, service: Service, key: Key
     who = await acting_for(studio, service, body.user_id)
     who.need("cast")
     caller = caller_of(studio, who)
-    if body.callback_url is not None:
-        studio.workshop.gate.target(body.callback_url)
-        caller = replace(caller, platform="webhook", callback_url=body.callback_url)
+    caller = await studio.workshop.told(caller, body.callback_url)
     snapshot = await _snapshot(studio, who, body)
     await studio.workshop.media.check(body.inputs, caller=caller)
     started = await studio.casting.start(snapshot, body.inputs, caller=caller, key=key)
