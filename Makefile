@@ -5,7 +5,7 @@
 BIN := .venv/bin
 WORKERS ?= 2
 # What benchmarks share, and peers that are measured by the benchmark they belong to.
-SHARED := __init__ harness processes noop_cooks report cartoon_layers hashlips queue_peers agenda
+SHARED := __init__ sse_servers sse_clients http_clients harness processes noop_cooks report cartoon_layers hashlips queue_peers agenda
 BENCHES := $(filter-out $(SHARED),$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 help: ## list the targets

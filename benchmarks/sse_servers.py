@@ -5,6 +5,7 @@ Both follow the same event log on one SQLite file that another process writes.
 
 import asyncio
 import contextlib
+import os
 import resource
 import socket
 import sys
@@ -50,7 +51,7 @@ async def serve(app: object, **more: object) -> None:
 
 async def ours(home: Path) -> None:
     """A studio's API, as ``cauldron serve --no-workers`` serves it."""
-    studio = Studio(Settings(home=home, processes=1))
+    studio = Studio(Settings(home=home, processes=1, database_url=os.environ.get("BENCH_DATABASE_URL", "")))
     await studio.open()
     studio.feeds.max_per_account = CLIENTS
     studio.feeds.stalled_s = STALLED_S
