@@ -1,7 +1,7 @@
 """Requests against one server process: the status of a cook at work, decisions by the fifty, pages of pieces.
 
 Client and server are processes of their own, on a core each; both engines. There is no peer: the bounds are
-the project's own. The status is asked for while another process writes a hundred commits a second to its cook.
+the project's own. The status is asked for while another process writes 100 commits a second to its cook.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The client process of :mod:`benchmarks.http`: requests over kept connections, one after the other on each."""
+"""The client process of :mod:`benchmarks.http`: requests over kept connections, one by one on each."""
 
 import asyncio
 import random

@@ -31,11 +31,13 @@ class Reader:
         "sending_since",
         "spoke_at",
         "task",
+        "via",
         "who",
     )
 
-    def __init__(self, who: Principal, replay: Replay, *, now: float) -> None:
+    def __init__(self, who: Principal, replay: Replay, *, via: str, now: float) -> None:
         self.who = who
+        self.via = via  # sse | websocket
         self.cursors: list[Cursor] = []
         self.heartbeat_due = False
         self.sending_since: float | None = None  # a send that has not returned

@@ -85,7 +85,7 @@ class Feeds:
         )
 
     @asynccontextmanager
-    async def reading(self, who: Principal) -> AsyncIterator[Reader]:
+    async def reading(self, who: Principal, *, via: str = "sse") -> AsyncIterator[Reader]:
         """A reader for one connection, counted against its account while the block runs.
 
         Raises:
@@ -98,7 +98,7 @@ class Feeds:
                 retry_after_s=5,
                 limit=self.max_per_account,
             )
-        reader = Reader(who, self._resuming, now=_now())
+        reader = Reader(who, self._resuming, via=via, now=_now())
         reader.task = asyncio.current_task()
         self.readers.add(reader)
         if self._closed:
@@ -109,6 +109,10 @@ class Feeds:
             self.readers.discard(reader)
             for cursor in list(reader.cursors):
                 reader.remove(cursor.topic.name, left_at=_now())
+
+    def open_streams(self, via: str) -> int:
+        """How many connections of a kind are open in this process."""
+        return sum(reader.via == via for reader in self.readers)
 
     async def topic(self, name: str) -> Topic:
         """The topic ``cook:<id>``, ``cast:<id>`` or ``account:<id>``; who asks may read it."""

@@ -21,12 +21,12 @@ CARDS = {
     "categories": [{"name": "Word", "options": [{"name": n} for n in ("moss", "slate", "clay")]}],
 }
 SPELL = {
-    "cauldron": 1,
+    "cauldronSpell": 1,
     "name": "Greeting",
     "slug": "greeting",
-    "inputs": {"who": {"type": "text"}},
-    "steps": [{"id": "say", "tool": "text.template", "inputs": {"template": "Hello [[who]]"}}],
-    "output": "say.text",
+    "inputs": [{"name": "words", "kind": "text", "required": True}],
+    "steps": [{"id": "say", "tool": "text.template", "inputs": {"template": {"input": "words"}}}],
+    "output": {"step": "say"},
 }
 
 
@@ -76,6 +76,29 @@ def test_an_agent_cooks_looks_at_pieces_and_decides(run, home):
                 )
                 rejected = orjson.loads(text_of(await session.call_tool("review_piece", no)))
                 assert (rejected["state"], rejected["reviewReason"]) == ("rejected", "dull")
+
+    run(story())
+
+
+def test_an_agent_casts_a_spell_and_waits_for_it(run, home):
+    async def story():
+        async with open_studio(home) as studio, serving(studio) as port, studio.running():
+            _, _, key = await owner_key(studio)
+            headers = {"Authorization": f"Bearer {key}"}
+            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+                made = await client.post("/api/v1/spells", json={"document": SPELL})
+                edit = {"If-Match": made.headers["etag"]}
+                published = await client.post("/api/v1/spells/greeting/publish", headers=edit)
+                assert published.status_code == 200, published.text
+            async with agent(port, key) as session:
+                listed = orjson.loads(text_of(await session.call_tool("list_spells", {})))
+                assert [each["slug"] for each in listed["items"]] == ["greeting"]
+                order = {"spell": "greeting", "inputs": {"words": "Good morning"}}
+                cast = orjson.loads(text_of(await session.call_tool("cast_spell", order)))
+                assert cast["status"] == "completed"
+                assert "Good morning" in orjson.dumps(cast["outputs"]).decode()
+                again = await session.call_tool("look_at_cast", {"cast_id": cast["castId"]})
+                assert orjson.loads(text_of(again))["castId"] == cast["castId"]
 
     run(story())
 

@@ -27,6 +27,8 @@ async def metrics(request: Request, studio: TheStudio) -> Response:
     measuring: Measuring | None = request.app.state.measuring
     for loop, runs in (engine.loops if engine is not None else {}).items():
         studio.metrics.set("cauldron_engine_up", float(runs), loop=loop)
+    for via in ("sse", "websocket"):
+        studio.metrics.set(f"cauldron_{via}_clients", studio.feeds.open_streams(via))
     if measuring is not None:
         await measuring.look()
     return Response(studio.metrics.exposition(), headers={"content-type": EXPOSITION})

@@ -364,6 +364,19 @@ def test_an_account_may_open_so_many_streams(run, home):
     run(story())
 
 
+def test_the_metrics_count_open_streams(run, home):
+    async def story():
+        async with open_studio(home) as studio, serving(studio) as port:
+            await start_cook(studio)
+            wires = [await Wire.open(port, "/api/v1/cooks/c1/stream") for _ in range(3)]
+            scrape = await Wire.open(port, "/metrics")
+            assert b"cauldron_sse_clients 3.0" in await scrape.read(1 << 20)
+            for wire in wires:
+                wire.close()
+
+    run(story())
+
+
 async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
     """Wait for it."""
     async with asyncio.timeout(within_s):
