@@ -81,7 +81,8 @@ def _plain(schema: Schema, kind: Any, name: str) -> Any:
         return text.ljust(schema.get("minLength", 0), "x")
     if kind in ("integer", "number"):
         low = schema.get("minimum", schema.get("exclusiveMinimum", 0) + ("exclusiveMinimum" in schema))
-        return max(low, 1) if schema.get("maximum", 1) >= 1 else schema["maximum"]
+        value = max(low, 1) if schema.get("maximum", 1) >= 1 else schema["maximum"]
+        return int(value) if kind == "integer" else value
     if kind == "boolean":
         return True
     return None

@@ -47,7 +47,7 @@ class SecurityHeaders:
                 message["headers"] = completed(message.get("headers", ()), shared)
             await send(message)
 
-        if shared and scope["method"] == "OPTIONS" and _asks(scope):
+        if len(shared) > 1 and scope["method"] == "OPTIONS" and _asks(scope):
             await adding({"type": "http.response.start", "status": 204, "headers": [*_preflight()]})
             await adding({"type": "http.response.body", "body": b""})
             return

@@ -1,0 +1,80 @@
+"""The OpenAPI document is true: its examples are valid, and schemathesis finds nothing else than it says."""
+
+import jsonschema
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+
+from cauldron.api.openapi import operations
+from tests.api.foundation.test_ownership import described  # noqa: F401 - a fixture
+from tests.api.foundation.threaded import ThreadedTown
+
+ENDLESS = r"/stream$|^/api/v1/events$"  # event streams end when the client goes
+
+
+def test_every_route_says_what_it_does_and_shows_an_example(described):  # noqa: F811
+    listed, document = described
+    names = [operation["operationId"] for operation in listed.values()]
+    assert len(names) == len(set(names))
+    for name, operation in listed.items():
+        assert operation.get("summary"), name
+        assert operation.get("tags"), name
+        contents = [a.get("content", {}) for a in operation["responses"].values()]
+        contents.append(operation.get("requestBody", {}).get("content", {}))
+        for content in contents:
+            for media, form in content.items():
+                if "json" in media:
+                    schema = form["schema"] | {"components": document["components"]}
+                    jsonschema.Draft202012Validator(schema).validate(form["example"])
+
+
+def test_the_document_is_openapi_3_1(described):  # noqa: F811
+    document = described[1]
+    assert document["openapi"].startswith("3.1")
+    assert {path for path, _, _ in operations(document)} == set(document["paths"])
+
+
+def faults(place, mode, examples):
+    """What schemathesis finds, as ann, one route after the other, with every check that it has."""
+    key = place.ann.headers["authorization"]
+    found = []
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", place.app)
+    for result in schema.exclude(path_regex=ENDLESS).get_all_operations():
+        operation = result.ok()
+
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def attack(case):
+            case.call_and_validate(headers={"authorization": key})
+
+        try:
+            attack()
+        except Exception as failure:
+            found.append(f"{operation.label}: {failure}"[:1500])
+    return found
+
+
+@pytest.fixture
+def open_town(home):
+    """A town that a client without a loop of ours asks: the application runs on a loop of its own."""
+    with ThreadedTown(home) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=str)
+def test_schemathesis_finds_nothing(open_town, mode):
+    assert not faults(open_town, mode, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=str)
+def test_schemathesis_finds_nothing_at_length(open_town, mode):
+    assert not faults(open_town, mode, 200)

@@ -1,0 +1,107 @@
+"""A studio with two accounts, an operator and a service, each with a key; and a cook that is really made."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from cauldron.api.app import create_app
+from cauldron.bootstrap import Studio
+from cauldron.config import Settings
+from cauldron.domain.identity import ROLES, Principal
+from tests.services.identity_place import PASSWORD, CountedPasswords
+
+BASE = "http://localhost:8420"
+DEFINITION: dict[str, Any] = {
+    "cauldron": 1,
+    "name": "Lanterns",
+    "slug": "lanterns",
+    "supply": 12,
+    "generator": {"tool": "text.card", "inputs": {"text": "[[Light]] on [[Ground]]"}},
+    "categories": [
+        {"name": "Ground", "options": [{"name": n} for n in ("Moss", "Slate", "Clay")]},
+        {"name": "Light", "options": [{"name": n} for n in ("Ember", "Moon", "Glow", "Star")]},
+    ],
+}
+
+
+@dataclass
+class Town:
+    """One server's studio and clients of it. ``nobody`` shows no key."""
+
+    studio: Studio
+    app: Any
+    users: dict[str, Any] = field(default_factory=dict)
+    clients: dict[str, httpx2.AsyncClient] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> httpx2.AsyncClient:
+        return self.clients[name]
+
+    def client(self, *, key: str | None = None, **headers: str) -> httpx2.AsyncClient:
+        transport = httpx2.ASGITransport(app=self.app, client=("127.0.0.1", 4711))
+        said = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx2.AsyncClient(transport=transport, base_url=BASE, headers=said | headers, timeout=60)
+
+    async def settle(self, name: str, role: Any) -> None:
+        users, keys = self.studio.identity.users, self.studio.identity.keys
+        if role == "owner":
+            user = await users.set_up(name, PASSWORD)
+        else:
+            user = await users.add(name, role=role, actor="t", password=PASSWORD)
+        who = Principal(account=user["account"], user=user["_id"], scopes=ROLES[role], via="session")
+        self.users[name] = user
+        self.clients[name] = self.client(key=(await keys.create(who, label=name))[1])
+
+    async def collection(self, who: str = "ann", **changes: Any) -> str:
+        answer = await self.clients[who].post(
+            "/api/v1/collections", json={"definition": DEFINITION | changes}
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.json()["collectionId"]
+
+    async def started(self, who: str = "ann", **changes: Any) -> str:
+        """A cook that nobody works on."""
+        collection = await self.collection(who, **changes)
+        answer = await self.clients[who].post(f"/api/v1/collections/{collection}/cook/start")
+        assert answer.status_code == 202, answer.text
+        return answer.json()["cookId"]
+
+    async def cooked(self, who: str = "ann", **changes: Any) -> str:
+        """A cook that is made to its end."""
+        cook = await self.started(who, **changes)
+        async with self.studio.running():
+            await self.until(who, f"/api/v1/cooks/{cook}/status", lambda s: s["state"] == "Completed")
+        return cook
+
+    async def until(self, who: str, path: str, holds: Any, *, within_s: float = 40.0) -> Any:
+        async with asyncio.timeout(within_s):
+            while True:
+                answer = await self.clients[who].get(path)
+                if answer.status_code == 200 and holds(answer.json()):
+                    return answer.json()
+                await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        for client in self.clients.values():
+            await client.aclose()
+
+
+@asynccontextmanager
+async def town(home: Path, database_url: str = "", **settings: Any) -> AsyncIterator[Town]:
+    """An open town: ann owns the place, bob creates on an account of his own, otto operates, eve serves."""
+    studio = Studio(Settings(home=home, database_url=database_url, processes=1, slots=4, **settings))
+    studio.passwords = CountedPasswords()
+    await studio.open()
+    made = Town(studio, create_app(studio))
+    try:
+        for name, role in (("ann", "owner"), ("bob", "creator"), ("otto", "operator"), ("eve", "service")):
+            await made.settle(name, role)
+        made.clients["nobody"] = made.client()
+        yield made
+    finally:
+        await made.close()
+        await studio.close()
