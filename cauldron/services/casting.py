@@ -25,6 +25,7 @@ from cauldron.ports.storage import Compare, Doc, Insert, Op, Patch, Store
 from cauldron.ports.system import Clock, NewId
 from cauldron.services.dispatch import Decider, Dispatcher
 from cauldron.services.following import Follower
+from cauldron.services.ledger import Opened
 from cauldron.services.media_grants import grants
 from cauldron.services.recipes import recipe_bytes
 
@@ -69,9 +70,18 @@ class Casting:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(
-        self, snapshot: Snapshot, inputs: Mapping[str, Any], *, caller: Caller, key: str | None = None
+        self,
+        snapshot: Snapshot,
+        inputs: Mapping[str, Any],
+        *,
+        caller: Caller,
+        key: str | None = None,
+        paid: Opened | None = None,
     ) -> dict[str, str]:
         """Start a cast; the same ``key`` again answers with the same run.
+
+        ``paid`` is the hold that its steps are charged to, and says its run id; without
+        one the cast is free of charge.
 
         Returns:
             ``{runId, creditTxId}``
@@ -81,12 +91,16 @@ class Casting:
         """
         checked = check_exposed(snapshot, inputs)
         config_hash = await self.blobs.put(recipe_bytes(snapshot, None))
-        cast_id = self.new_id()
+        cast_id = paid.run_id if paid else self.new_id()
         key = f"cast:{caller.account}:{key or cast_id}"  # a caller's key meets its own only
         earlier = await self.casts.streams.find_command(key)
         if earlier is not None:
             return _answer(earlier["events"][0]["data"])
-        credit = await self.charging.hold(key, account=caller.account, cap_milli=0)
+        credit = (
+            paid.charge.hold_id
+            if paid
+            else await self.charging.hold(key, account=caller.account, cap_milli=0)
+        )
         command = StartCast(
             key=key,
             cast_id=cast_id,
@@ -95,7 +109,8 @@ class Casting:
             spell_version=str(snapshot.spell_version or 0),
             config_hash=config_hash,
             owner=caller.account,
-            payer_account_id=caller.account,
+            payer_account_id=paid.charge.account if paid else caller.account,
+            charge=paid.charge.document() if paid else None,
             inputs=checked,
             credit_tx_id=credit,
             visibility=caller.visibility,
@@ -294,7 +309,7 @@ def cast_document(cast: Cast, *, seq: int) -> dict[str, Any]:
         "outputs": dict(cast.ended.get("outputs", {})),
         "error": cast.ended.get("error"),
         "costUsd": sum(s["costMicroUsd"] for s in steps) / 1_000_000,
-        "pointsSpent": 0,
+        "pointsSpent": cast.ended.get("pointsMilli", 0) / 1000,
         "creditTxId": started["creditTxId"],
         "seq": seq,
     } | cast.noted.document()

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -39,6 +39,7 @@ from cauldron.services.recipes import recipe_bytes
 
 ROWS: Decider[Rows] = Decider(Rows, reservation.decide, reservation.evolve)
 EventPage = tuple[list[dict[str, Any]], tuple[int, int] | None]  # rows, and the place of the next page
+Pay = Callable[[str], Awaitable[Mapping[str, Any]]]
 MAX_SEQ = 1 << 62
 
 
@@ -56,6 +57,7 @@ class Wanted:
     generator: Mapping[str, Any] | None = None  # in place of the collection's, for this cook
     budget: Mapping[str, Any] | None = None  # see domain.budget.BudgetDocument
     estimate: Mapping[str, Any] | None = None  # what was shown before it began, kept to be checked
+    pay: Pay | None = None  # sets points aside for the cook of this id; None: free of charge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,7 @@ class Cooking:
             callback_url=caller.callback_url,
             budget=wanted.budget,
             estimate=wanted.estimate,
+            charge=await wanted.pay(reserved["cookId"]) if wanted.pay else None,
         )
         fresh = await self._begin(command, actor=caller.actor)
         other = await self.give_way(command.cook_id, actor=caller.actor)
@@ -218,14 +221,19 @@ class Cooking:
         reason: str = "",
         key: str | None = None,
         budget: Mapping[str, Any] | None = None,
+        charge: Mapping[str, Any] | None = None,
     ) -> None:
         """Go on from a pause or from an end that left pieces to make, with another budget if one is given.
+
+        A cook that is charged needs a new ``charge`` after its end.
 
         Raises:
             Refused: nothing is left, or another cook of the collection is active.
         """
         await self.activate(cook_id, actor=actor)
-        command = ResumeCook(key=self._key("resume", cook_id, key), reason=reason, budget=budget)
+        command = ResumeCook(
+            key=self._key("resume", cook_id, key), reason=reason, budget=budget, charge=charge
+        )
         await self.command(cook_id, command, actor=actor)
         await self._obey(cook_id)
         if other := await self.give_way(cook_id, actor=actor):

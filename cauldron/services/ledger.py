@@ -261,6 +261,15 @@ class Ledger:
         if share.amount_milli:
             await self._post(self.creators, f"creator:{creator}", share, actor=SYSTEM)
 
+    async def pay_cook(self, cook_id: str, *, account: str, cap_milli: int, turn: int = 0) -> dict[str, Any]:
+        """Set points aside for a cook: its ``charge``. ``turn`` tells a hold after its end from the first."""
+        natural = f"cook:{cook_id}:{turn}" if turn else f"cook:{cook_id}"
+        terms = await self.terms()
+        opened = await self.open(
+            natural, account=account, cap_milli=cap_milli, terms=terms, actor=account, run_id=cook_id
+        )
+        return opened.charge.document()
+
     # Points that go back, and out.
 
     async def refund(self, group: str, *, actor: str, line: str = "", reason: str = "") -> Mapping[str, Any]:
