@@ -27,7 +27,7 @@ from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS
 from cauldron.persistence.tables import TABLES as CORE_TABLES
 from cauldron.places import blobs_at, existing, naming, store_at
-from cauldron.services import casting, cooking, identity, moving, replaying, spells, tools
+from cauldron.services import casting, cooking, identity, moving, replaying, spell_stats, spells, tools
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
 from cauldron.services.cooking import Cooking
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from cauldron.services.shipping import Shipping
 
 TABLES = (*CORE_TABLES, *LEDGER_TABLES, *spells.TABLES, *tools.TABLES, *moving.TABLES, *identity.TABLES)
-TABLES += replaying.TABLES
+TABLES += (*replaying.TABLES, *spell_stats.TABLES)
 ENDLESS_BYTES = 1 << 60
 COOKS: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 

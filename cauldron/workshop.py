@@ -17,6 +17,7 @@ from cauldron.persistence.leases import Leases
 from cauldron.persistence.tables import EXPORT_JOBS
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.pictures import Pictures
+from cauldron.ports.sharing import ShareCards
 from cauldron.ports.storage import Store
 from cauldron.ports.webhooks import WebhookSender
 from cauldron.services.analysing import Analysing
@@ -30,9 +31,11 @@ from cauldron.services.ledger_books import Books, LedgerSweeper, bookkeeper
 from cauldron.services.ledger_captures import capture_followers
 from cauldron.services.ledger_checking import LedgerCheck
 from cauldron.services.media_access import MediaAccess
+from cauldron.services.offering import Offering
 from cauldron.services.piece_listing import PieceListing
 from cauldron.services.recipes import Recipes
 from cauldron.services.review_queue import ReviewQueue
+from cauldron.services.spell_stats import SpellStats
 from cauldron.services.thumbnails import Thumbnails
 from cauldron.services.uploading import Uploading
 from cauldron.services.webhook_gate import Gate
@@ -146,6 +149,17 @@ class Workshop:
         return Thumbnails(self._parts.store, self._parts.blobs, self.pictures)
 
     @cached_property
+    def offering(self) -> Offering:
+        settings = self._parts.settings
+        return Offering(self._parts.store, settings.owner, settings.environment)
+
+    @cached_property
+    def share_cards(self) -> ShareCards:
+        from cauldron.adapters.share_card import PillowShareCards  # noqa: PLC0415 - only where it is used
+
+        return PillowShareCards()
+
+    @cached_property
     def ledger(self) -> Ledger:
         parts = self._parts
         return Ledger(parts.store, clock=parts.clock, new_id=parts.new_id)
@@ -157,6 +171,11 @@ class Workshop:
     @cached_property
     def ledger_check(self) -> LedgerCheck:
         return LedgerCheck(self.ledger, self.books)
+
+    @cached_property
+    def spell_stats(self) -> SpellStats:
+        parts = self._parts
+        return SpellStats(parts.store, parts.leases, parts.clock, parts.settings.environment)
 
     def ledger_loops(self) -> list[tuple[str, Loop]]:
         """What keeps the books up to date."""
@@ -209,5 +228,5 @@ class Workshop:
     def loops(self, *, work: bool) -> list[tuple[str, Loop]]:
         """What runs beside the engine; without ``work`` nothing that does jobs."""
         found: list[tuple[str, Loop]] = [("exports", self.exports), ("callbacks", self.callbacks)]
-        found += self.ledger_loops()
+        found += [*self.ledger_loops(), ("stats", self.spell_stats)]
         return [*found, ("exporter", self.exporter)] if work else found
