@@ -256,3 +256,19 @@ def test_a_bulk_holds_at_most_fifty_and_says_nothing_twice_for_one_key(desks: De
         assert len(approvals) == 50
 
     run(story())
+
+
+def test_a_decision_that_is_sent_again_is_not_taken_again(desks: Desks, run: Any):
+    from cauldron.services.reviewing import Decision
+
+    async def story() -> None:
+        desk = await desks.open()
+        cook = await desk.made(2)
+        approve = [Decision(piece=1, decision="approve")]
+        assert await desk.studio.reviewing.decide(cook, approve, actor="ann", key="k") == [1]
+        await desk.client.post(f"/api/v1/pieces/{cook}.1/reset")
+        assert await desk.studio.reviewing.decide(cook, approve, actor="ann", key="k") == [1]
+        piece = (await desk.client.get(f"/api/v1/pieces/{cook}.1")).json()
+        assert piece["state"] == "generated"
+
+    run(story())
