@@ -10,6 +10,7 @@ from cauldron.client.errors import Broken, Throttled, Unreachable
 from cauldron.client.flows import Answer, Ask, Emit, Lost, Open, Read, Step, Wait
 
 SILENCE_S = 45.0  # the server sends something every 15 s
+LOSSES = 12  # of a stream in a row: about half a minute, in which a server may restart
 MOST_EVENT_BYTES = 16 * 1024 * 1024
 BEGINNINGS = ("snapshot", "reset")
 
@@ -98,8 +99,8 @@ class Following:
                     continue
             except Lost as lost:
                 self._failures += 1
-                if self._failures >= ATTEMPTS:
-                    raise Unreachable(f"the stream was lost {ATTEMPTS} times: {lost}") from lost
+                if self._failures >= LOSSES:
+                    raise Unreachable(f"the stream was lost {LOSSES} times: {lost}") from lost
             yield from self._again()
 
     def _again(self) -> Generator[Step, Any, None]:

@@ -221,6 +221,7 @@ def test_a_lost_answer_does_not_make_a_second_cook(run, home):
 
 def test_a_server_that_is_gone_is_unreachable_not_endless(monkeypatch):
     monkeypatch.setattr("cauldron.client.asking.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("cauldron.client.asking.MOST_WAIT_S", 0.02)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

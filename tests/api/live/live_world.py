@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,6 +106,13 @@ async def expected(studio: Studio, cook_id: str) -> list[tuple[str, Any]]:
         for commit in commits
         for each in envelopes(heading, commit)
     ]
+
+
+async def until(holds: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Wait for it."""
+    async with asyncio.timeout(within_s):
+        while not holds():
+            await asyncio.sleep(0.01)
 
 
 @dataclass(slots=True)

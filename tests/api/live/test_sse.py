@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack, contextmanager
 
 import pytest
@@ -21,6 +21,7 @@ from tests.api.live.live_world import (
     serving,
     start_cook,
     stop,
+    until,
 )
 
 CUTS = [pytest.param(40, id="40 cuts"), pytest.param(500, id="500 cuts", marks=pytest.mark.slow)]
@@ -375,13 +376,6 @@ def test_the_metrics_count_open_streams(run, home):
                 wire.close()
 
     run(story())
-
-
-async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]], within_s: float = 10.0) -> None:
-    """Wait for it."""
-    async with asyncio.timeout(within_s):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 def test_a_quiet_stream_is_kept_alive_with_comments(run, home):
