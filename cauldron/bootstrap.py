@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cauldron import __version__
 from cauldron.adapters.fs import FsBlobs
 from cauldron.adapters.local import registry as builtin
 from cauldron.adapters.local.pool import Pool
@@ -27,6 +28,7 @@ from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS
 from cauldron.persistence.tables import TABLES as CORE_TABLES
 from cauldron.places import blobs_at, existing, naming, store_at
+from cauldron.ports.tracing import Tracer, Untraced
 from cauldron.services import casting, cooking, identity, moving, replaying, spell_stats, spells, tools
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
@@ -101,6 +103,7 @@ class Studio:
 
     async def close(self) -> None:
         """Finish what was accepted; end the tool processes."""
+        self.tracer.close()
         for runner in self.runners.values():
             await runner.close()
         if "passwords" in vars(self):  # made only where somebody signed in
@@ -147,6 +150,15 @@ class Studio:
         from cauldron.adapters.prometheus import PrometheusMetrics  # noqa: PLC0415 - only a server counts
 
         return PrometheusMetrics()
+
+    @cached_property
+    def tracer(self) -> Tracer:
+        if not self.settings.otlp_endpoint:
+            return Untraced()
+        from cauldron.adapters.tracing import tracer_to  # noqa: PLC0415 - an extra
+
+        with naming("otlp_endpoint"):
+            return tracer_to(self.settings.otlp_endpoint, version=__version__)
 
     @cached_property
     def limiter(self) -> "Limiter":
@@ -310,6 +322,7 @@ class Studio:
             recipes=self.recipes,
             runners=self.runners,
             blobs=self.blobs,
+            tracer=self.tracer,
             clock=clock,
             journal_of=Journals(self.casting, self.cook_jobs).of,
         )

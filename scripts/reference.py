@@ -21,7 +21,7 @@ if str(ROOT) not in sys.path:
 from cauldron import config  # noqa: E402
 from cauldron.cli import app as cli  # noqa: E402  (after the path, so that this runs as a file too)
 from cauldron.domain import errors, events  # noqa: E402
-from scripts import record_tables  # noqa: E402
+from scripts import http_tables, record_tables  # noqa: E402
 from scripts.state_tables import TABLES, table  # noqa: E402
 
 DOCS = ROOT / "docs"
@@ -146,6 +146,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "settings": _settings,
     "audit-rules": record_tables.audit_rules,
     "records": record_tables.records,
+    **http_tables.TABLES,
     **TABLES,
 }
 

@@ -59,7 +59,8 @@ class RequestLog:
         start = perf_counter()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            await self._app(scope, receive, noting)
+            with self._studio.tracer.span("request", id=request_id, method=scope.get("method", "WEBSOCKET")):
+                await self._app(scope, receive, noting)
         finally:
             self._tell(scope, seen, seconds=perf_counter() - start)
             structlog.contextvars.unbind_contextvars("request_id", "cook_id", "cast_id")

@@ -23,6 +23,7 @@ from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Doc, Store
 from cauldron.ports.system import Clock
 from cauldron.ports.tools import ToolCall, ToolResult, ToolRunner
+from cauldron.ports.tracing import Tracer, Untraced
 from cauldron.services.journals import Gone, Journal, NoJournal, Past
 from cauldron.services.recipes import Recipe, Recipes
 from cauldron.services.submitting import IMMEDIATE, Submission, carry_out
@@ -43,12 +44,18 @@ class ExecutionClient:
     runners: Mapping[str, ToolRunner]  # adapter name -> runner
     blobs: BlobStore
     clock: Clock
+    tracer: Tracer = field(default_factory=Untraced)
     grace_s: float = 5.0  # beyond a tool's time-out, before a runner that has not answered is given up
     journal_of: Callable[[Doc], Journal] = NoJournal
     _results: OrderedDict[str, Mapping[str, Any]] = field(default_factory=OrderedDict)
 
     async def run(self, job: Doc) -> Mapping[str, Any]:
         """Make one piece or carry out one cast; see ``services.working.Executor``."""
+        kind = "piece" if "piece" in job else "cast"
+        with self.tracer.span(kind, job=job["_id"], attempt=int(job["attempt"])):
+            return await self._run(job)
+
+    async def _run(self, job: Doc) -> Mapping[str, Any]:
         start = self.clock()
         steps: Steps = []
         try:
@@ -100,7 +107,8 @@ class ExecutionClient:
 
         async def carry(step: PlannedStep) -> StepRecord:
             wanted = step_inputs(recipe.snapshot, step.id, inputs=run.inputs, results=results)
-            return await self._step(step, check_inputs(step.tool, wanted), run)
+            with self.tracer.span("step", step=step.id, tool=step.tool.id):
+                return await self._step(step, check_inputs(step.tool, wanted), run)
 
         await walk(recipe.steps, carry, results=results, steps=steps, tries=run.past.tries)
         return results[recipe.snapshot.output_step]

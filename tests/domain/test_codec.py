@@ -98,3 +98,16 @@ def test_rows_show_one_event_per_piece():
     ]
     assert {(r["stream"], r["seq"], r["actor"], r["ts"]) for r in rows} == {("cook:c1", 1, "ann", STARTED)}
     assert [r["payload"]["slot"] for r in rows if r["type"] == "PieceQueued"] == [0, 1, 2]
+
+
+@given(st.integers(0, 40))
+def test_rows_that_are_passed_over_are_those_at_the_start(skip):
+    queued = {"from": 3, "to": 12, "plan": "p", "planHash": "h", "slotFrom": 2}
+    reviewed = {"decision": "approved", "pieces": [[1, 4], [9, 9]]}
+    seen = [
+        Event("PiecesQueued", queued),
+        Event("PiecesReviewed", reviewed),
+        Event("CookPaused", {"reason": "asked"}),
+    ]
+    document = commit([(0, event) for event in seen])
+    assert list(codec.rows_of(document, skip=skip)) == list(codec.rows_of(document))[skip:]

@@ -1,0 +1,92 @@
+"""Metrics of what happens in the store: counted from the log, names as declared, all of them used."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cauldron.adapters.prometheus import PrometheusMetrics
+from cauldron.domain.metrics import METRICS
+from cauldron.services.measuring import Measuring
+from tests.kitchen import kitchen, step
+
+ROOT = Path(__file__).parents[2]
+
+
+def value(metrics, line):
+    found = re.search(rf"^{re.escape(line)} (\S+)$", metrics.exposition().decode(), re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def commit(*events, stream="cast:x", ts=1_000):
+    return {"stream": stream, "ts": ts, "events": [{"type": t, "data": d} for t, d in events]}
+
+
+def test_what_commits_tell_is_counted():
+    metrics = PrometheusMetrics()
+    measuring = Measuring(
+        store=None, tables=(), queues=(), metrics=metrics, clock=lambda: 4_500, lost=lambda: 0
+    )
+    made = step({"attempt": 1}) | {"startMs": 1_000, "endMs": 1_400, "costMicroUsd": 250_000}
+    failed = step({"attempt": 1}, status="failed")
+    measuring.absorb("cast_events", commit(("CastStarted", {})))
+    measuring.absorb("cast_events", commit(("CastFailed", {"steps": [made, failed]}), ts=3_000))
+    measuring.absorb(
+        "cook_events", commit(("PieceGenerated", {"steps": [made | {"cached": True}]}), ts=4_000)
+    )
+    tool = 'tool="test.noop"'
+    assert value(metrics, f'cauldron_executions_total{{outcome="success",{tool}}}') == 1
+    assert value(metrics, f'cauldron_executions_total{{outcome="failed",{tool}}}') == 1
+    assert value(metrics, f'cauldron_executions_total{{outcome="cached",{tool}}}') == 1
+    assert value(metrics, f"cauldron_run_duration_seconds_count{{{tool}}}") == 2
+    assert value(metrics, 'cauldron_casts_total{outcome="failed"}') == 1
+    assert value(metrics, 'cauldron_cast_duration_seconds_sum{outcome="failed"}') == 2.0
+    assert value(metrics, 'cauldron_pieces_total{outcome="generated"}') == 1
+    assert value(metrics, 'cauldron_follower_lag_seconds{follower="metrics"}') == 0.5
+
+
+def test_queues_are_looked_at(tmp_path, run):
+    async def story():
+        metrics = PrometheusMetrics()
+        async with kitchen(tmp_path) as place:
+            measuring = Measuring(
+                store=place.store, tables=(), queues=[place.jobs], metrics=metrics, clock=place.clock,
+                lost=lambda: 3,
+            )  # fmt: skip
+            jobs = [
+                {
+                    "_id": str(n),
+                    "status": "queued",
+                    "rank": n,
+                    "parent": "c",
+                    "createdAt": place.clock() - 5_000,
+                }
+                for n in range(3)
+            ]
+            await place.jobs.enqueue(jobs)
+            await measuring.look()
+            await measuring.look()
+        return metrics
+
+    metrics = run(story())
+    assert value(metrics, 'cauldron_queue_jobs{queue="cook_jobs",status="queued"}') == 3
+    assert value(metrics, 'cauldron_queue_oldest_seconds{queue="cook_jobs"}') >= 5
+    assert value(metrics, "cauldron_leases_lost_total") == 3, "a total is added once"
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_that_is_declared_is_measured(name):
+    sources = [
+        p.read_text() for p in (ROOT / "cauldron").rglob("*.py") if p.name != "metrics.py" or "api" in p.parts
+    ]
+    assert any(f'"{name}"' in source for source in sources)
+
+
+def test_no_metric_is_measured_that_is_not_declared():
+    pattern = re.compile(r'"(cauldron_[a-z_]+)"')
+    named = {n for p in (ROOT / "cauldron").rglob("*.py") for n in pattern.findall(p.read_text())}
+    assert named <= set(METRICS)
+    with pytest.raises(KeyError):
+        PrometheusMetrics().add("cauldron_nothing_total")
+    with pytest.raises(KeyError):
+        PrometheusMetrics().add("cauldron_casts_total")
