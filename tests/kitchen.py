@@ -28,6 +28,7 @@ from cauldron.domain.cook_state import Cook, evolve, fold_commits
 from cauldron.domain.errors import NotFound
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
+from cauldron.persistence.ledger_tables import TABLES as LEDGER_TABLES
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import COOK_EVENTS, COOK_JOBS, TABLES
 from cauldron.ports.storage import Claim, Doc, Insert, Op, Patch, Store, Table, Where
@@ -340,7 +341,7 @@ async def kitchen(folder: Path, *, tap: Tap | None = None, **more: Any) -> Async
     """A kitchen over the store of ``folder``."""
     address = folder / ADDRESS
     store: Any = MongoStore(address.read_text()) if address.exists() else SqliteStore(folder / "store.db")
-    await store.open((*TABLES, *spells.TABLES, *tools.TABLES))
+    await store.open((*TABLES, *LEDGER_TABLES, *spells.TABLES, *tools.TABLES))
     try:
         yield Kitchen(Tapped(store, tap) if tap else store, folder / "blobs", **more)
     finally:
