@@ -12,6 +12,7 @@ from rich.table import Table
 from cauldron.bootstrap import Studio
 from cauldron.cli.output import command, emit, size, talk
 from cauldron.cli.progress import COLOURS, follow_cook, line, settled
+from cauldron.cli.summary_lines import summary_lines
 from cauldron.cli.session import find_collection, naming, run
 from cauldron.domain.errors import Refused
 from cauldron.domain.times import iso
@@ -128,8 +129,11 @@ def status(cook: CookId, as_json: AsJson = False) -> None:
     """Where a cook is."""
 
     async def work(app: Studio) -> None:
-        found = await app.cooking.status(await app.find_cook(cook))
-        emit(public(found), as_json=as_json, text=line(found))
+        cook_id = await app.find_cook(cook)
+        found = await app.cooking.status(cook_id)
+        summary = await app.summarizing.cook(cook_id, status=found)
+        text = "\n".join([line(found), *summary_lines(summary)])
+        emit(public(found) | {"summary": summary}, as_json=as_json, text=text)
         await tell_failures(app, found)
 
     run(work)
