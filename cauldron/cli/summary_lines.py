@@ -1,4 +1,4 @@
-"""A cook's summary as lines for people: time to go, cost with its source, reasons of failures."""
+"""A cook's summary as lines for people: time to go, cost with its source; failures are told elsewhere."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,5 +20,4 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         source = " and ".join(cost["sources"]) or "unknown"
         sure = "" if cost["known"] else ", so the cost is not known"
         lines.append(f"${cost['usdPerPiece']:.4f} a piece ({source}{sure})")
-    lines += [f"failed with {each['code']}: {each['count']}" for each in summary["failures"]]
     return lines
