@@ -22,6 +22,14 @@ METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 REQUEST_HEADERS = b"authorization, content-type, idempotency-key, if-match, last-event-id, x-request-id"
 EXPOSED = b"etag, idempotent-replay, location, ratelimit, ratelimit-policy, retry-after, x-request-id"
 MAX_AGE_S = b"600"
+# Routes under the names of older documents, and what they are called now.
+RETIRING = {
+    "/internal/spellCasts": "/internal/casts",
+    "/internal/spellCasts/{cast_id}": "/internal/casts",
+    "/internal/cookExecutions/{cook_id}": "/internal/cooks",
+}
+DEPRECATED_SINCE = b"@1795132800"  # 2026-11-20
+SUNSET = b"Sat, 20 Nov 2027 00:00:00 GMT"
 
 
 class SecurityHeaders:
@@ -44,7 +52,7 @@ class SecurityHeaders:
 
         async def adding(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = completed(message.get("headers", ()), shared)
+                message["headers"] = completed(message.get("headers", ()), (*shared, *_retiring(scope)))
             await send(message)
 
         if len(shared) > 1 and scope["method"] == "OPTIONS" and _asks(scope):
@@ -72,6 +80,15 @@ def completed(given: Iterable[Pair], more: tuple[Pair, ...]) -> list[Pair]:
     headers += more
     headers += [pair for pair in (*ALWAYS, *UNLESS_SAID) if pair[0] not in said]
     return headers
+
+
+def _retiring(scope: Scope) -> tuple[Pair, ...]:
+    """What an old route says of its end (RFC 9745, RFC 8594)."""
+    successor = RETIRING.get(getattr(scope.get("route"), "path", ""))
+    if successor is None:
+        return ()
+    link = f'<{successor}>; rel="successor-version"'.encode()
+    return ((b"deprecation", DEPRECATED_SINCE), (b"sunset", SUNSET), (b"link", link))
 
 
 def _asks(scope: Scope) -> bool:

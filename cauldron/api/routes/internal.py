@@ -315,6 +315,23 @@ async def note_cook(
     return await _cook_answer(studio, cook_id)
 
 
+# The names of older documents, until they are retired.
+for _path, _old, _method, _code, _model in (
+    ("/spellCasts", cast, "POST", 201, InternalCastAnswer),
+    ("/spellCasts/{cast_id}", note_cast, "PUT", 200, InternalCastAnswer),
+    ("/cookExecutions/{cook_id}", note_cook, "PUT", 200, InternalCookAnswer),
+):
+    router.add_api_route(
+        _path,
+        _old,
+        methods=[_method],
+        status_code=_code,
+        deprecated=True,
+        summary=f"The same as {_path.replace('spellCasts', 'casts').replace('cookExecutions', 'cooks')}",
+        responses={_code: {"model": _model}},
+    )
+
+
 def _note(body: ParentNote, service: Principal, key: str) -> NoteParent:
     return NoteParent(
         key=key,

@@ -114,3 +114,16 @@ def test_a_service_can_do_no_more_than_whom_it_stands_in_for(place, run):
     collection, otto = run(place.collection("bob")), place.users["otto"]["_id"]
     body = {"collectionId": collection, "userId": otto}
     is_problem(run(place.eve.post("/internal/cook/start", json=body)), 403, "forbidden")
+
+
+def test_the_older_names_do_the_same_and_say_when_they_go(sqlite_place, run):
+    user = sqlite_place.users["bob"]["_id"]
+    body = {"userId": user, "toolId": "text.card", "inputs": {"text": "hello"}}
+    old = run(sqlite_place.eve.post("/internal/spellCasts", json=body))
+    assert old.status_code == 201
+    assert old.headers["deprecation"].startswith("@")
+    assert old.headers["sunset"].endswith("GMT")
+    assert old.headers["link"] == '</internal/casts>; rel="successor-version"'
+    new = run(sqlite_place.eve.post("/internal/casts", json=body))
+    assert set(new.json()["cast"]) == set(old.json()["cast"])
+    assert "deprecation" not in new.headers

@@ -95,6 +95,9 @@ SCOPED = {
     "POST /internal/casts": "act-for",
     "PUT /internal/casts/{cast_id}": "act-for",
     "PUT /internal/cooks/{cook_id}": "act-for",
+    "POST /internal/spellCasts": "act-for",
+    "PUT /internal/spellCasts/{cast_id}": "act-for",
+    "PUT /internal/cookExecutions/{cook_id}": "act-for",
 }
 # For whoever asks; they tell nothing of anybody, or prove who asks.
 OPEN = {
