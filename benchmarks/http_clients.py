@@ -5,6 +5,7 @@ import random
 import re
 import sys
 import time
+from typing import cast
 
 import orjson
 import uvloop
@@ -22,8 +23,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The first request."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._next()
 
     def _next(self) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from array import array
 from pathlib import Path
+from typing import cast
 
 import orjson
 import uvloop
@@ -30,9 +31,8 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the stream."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        request = f"GET {self._path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        cast(asyncio.Transport, transport).write(request.encode())
 
     def data_received(self, data: bytes) -> None:
         """An event has one instant; a chunk is small enough to come whole."""

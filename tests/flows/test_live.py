@@ -22,7 +22,7 @@ COLLECTION = {
     "cauldron": 1,
     "name": "Counted",
     "supply": 400,
-    "generator": {"tool": "text.template", "inputs": {"template": "[[Serial]]"}},
+    "generator": {"tool": "text.template", "inputs": {"template": "No. [[Serial]]"}},
     "categories": [{"name": "Serial", "range": {"from": 1, "to": 500}}],
 }
 
