@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cauldron.bootstrap import Studio
+from cauldron.cli.budgets import BudgetPoints, BudgetUsd, DryRun, checked, lines, raised
+from cauldron.cli.callback import Callback, told
 from cauldron.cli.output import command, emit, size, talk
 from cauldron.cli.progress import COLOURS, follow_cook, line, settled
 from cauldron.cli.summary_lines import summary_lines
@@ -22,6 +24,7 @@ from cauldron.services.estimating import Estimate
 group = typer.Typer(no_args_is_help=True, help="Make the pieces of a collection.")
 
 LOOKED_AT = 1000  # failed pieces whose reasons are told
+FULL_BYTES = 1_000_000  # with less than this left, hardly anything can be written
 SHOWN = 5  # reasons, and piece numbers of each
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 CookId = Annotated[str, typer.Argument(metavar="COOK", help="A cook's id, or the start of it.")]
@@ -44,17 +47,30 @@ def start(
     seed: Annotated[str | None, typer.Option(help="Seed of the plan; default: the collection's.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Work here until the cook rests.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Start even if the disk looks too small.")] = False,
+    budget_points: BudgetPoints = None,
+    budget_usd: BudgetUsd = None,
+    dry_run: DryRun = False,
+    callback: Callback = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a cook, or go on with the one that is active."""
+    checked(budget_points, budget_usd)
 
     async def work(app: Studio) -> None:
         record = await find_collection(app, source)
+        forecasting = app.workshop.forecasting
+        with naming(source):
+            forecast = await forecasting.cook(record["_id"], amount=amount, caller=app.caller, seed=seed)
+        if dry_run:
+            emit(forecast.document(), as_json=as_json, text=lines(forecast))
+            return
         estimate = await app.estimating.estimate(record["_id"], amount=amount)
         _check_room(estimate, force=force)
-        wanted = Wanted(collection_id=record["_id"], amount=amount, seed=seed)
+        budget = forecast.budget(points=budget_points, usd=budget_usd)
+        shown = forecast.kept()
+        wanted = Wanted(collection_id=record["_id"], amount=amount, seed=seed, budget=budget, estimate=shown)
         with naming(source):
-            started = await app.cooking.start(wanted, caller=app.caller)
+            started = await app.cooking.start(wanted, caller=await told(app, callback))
         if not started.fresh:
             await _tell_going_on(app, started.cook_id, record)
         if not wait:
@@ -73,8 +89,14 @@ def start(
 
 async def watch_here(app: Studio, cook_id: str, *, quiet: bool = False) -> dict[str, Any]:
     """Work on whatever is queued until this cook rests; returns its last status."""
+
+    def trouble() -> str:
+        free = app.free_bytes()
+        waits = "what is made waits, nothing is lost; it goes on by itself when there is room"
+        return f"the disk is full ({size(free)} left): {waits}" if free < FULL_BYTES else ""
+
     async with app.running():
-        return dict(await follow_cook(lambda: app.cooking.status(cook_id), quiet=quiet))
+        return dict(await follow_cook(lambda: app.cooking.status(cook_id), quiet=quiet, trouble=trouble))
 
 
 async def _tell_going_on(app: Studio, cook_id: str, record: Mapping[str, Any]) -> None:
@@ -169,9 +191,15 @@ def pause(cook: CookId, reason: Reason = "", as_json: AsJson = False) -> None:
 
 @group.command("resume")
 @command
-def resume(cook: CookId, reason: Reason = "", as_json: AsJson = False) -> None:
-    """Go on after a pause or a stop."""
-    _steer(cook, "resume", reason, as_json=as_json)
+def resume(
+    cook: CookId,
+    reason: Reason = "",
+    budget_points: BudgetPoints = None,
+    budget_usd: BudgetUsd = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on after a pause or a stop, with a higher budget if one is given."""
+    _steer(cook, "resume", reason, as_json=as_json, budget=raised(budget_points, budget_usd))
 
 
 @group.command("stop")
@@ -181,11 +209,14 @@ def stop(cook: CookId, reason: Reason = "", as_json: AsJson = False) -> None:
     _steer(cook, "stop", reason, as_json=as_json)
 
 
-def _steer(cook: str, verb: str, reason: str, *, as_json: bool) -> None:
+def _steer(
+    cook: str, verb: str, reason: str, *, as_json: bool, budget: Mapping[str, Any] | None = None
+) -> None:
     async def work(app: Studio) -> None:
         cook_id = await app.find_cook(cook)
         steer = getattr(app.cooking, verb)
-        await steer(cook_id, actor=app.owner, reason=reason)
+        more = {"budget": budget} if budget is not None else {}
+        await steer(cook_id, actor=app.owner, reason=reason, **more)
         found = await app.cooking.status(cook_id)
         emit(public(found), as_json=as_json, text=line(found))
 

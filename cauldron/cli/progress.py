@@ -28,26 +28,38 @@ COLOURS = {
 }
 
 
-async def follow_cook(read: Callable[[], Awaitable[Status]], *, quiet: bool = False) -> Status:
-    """Show a cook until it rests; returns its last status. Ctrl-C leaves it running."""
+async def follow_cook(
+    read: Callable[[], Awaitable[Status]], *, quiet: bool = False, trouble: Callable[[], str] = lambda: ""
+) -> Status:
+    """Show a cook until it rests; returns its last status. Ctrl-C leaves it running.
+
+    ``trouble`` says what keeps everything from going on, or nothing.
+    """
     status = await read()
     if quiet or not sys.stderr.isatty():
-        return await _by_lines(read, status, quiet=quiet)
+        return await _by_lines(read, status, quiet=quiet, trouble=trouble)
     with Live(panel(status), console=talk, refresh_per_second=8, transient=False) as live:
         while status["state"] not in RESTING or status["running"]:
             await asyncio.sleep(REFRESH_S)
             status = await read()
-            live.update(panel(status))
+            live.update(panel(status, trouble=trouble()))
     return status
 
 
-async def _by_lines(read: Callable[[], Awaitable[Status]], status: Status, *, quiet: bool) -> Status:
+async def _by_lines(
+    read: Callable[[], Awaitable[Status]], status: Status, *, quiet: bool, trouble: Callable[[], str]
+) -> Status:
     told = -1
+    in_trouble = False
     while status["state"] not in RESTING or status["running"]:  # its end is the command's result
         tenth = 10 * settled(status) // max(1, status["targetSupply"])
         if tenth > told and not quiet:
             talk.print(line(status), soft_wrap=True, markup=False)
             told = tenth
+        said = trouble()
+        if said and not in_trouble:
+            talk.print(said, style="yellow", soft_wrap=True, markup=False)
+        in_trouble = bool(said)
         await asyncio.sleep(REFRESH_S)
         status = await read()
     return status
@@ -84,7 +96,7 @@ def settled(status: Status) -> int:
     return int(status["targetSupply"]) - int(status["queued"]) - int(status["running"])
 
 
-def panel(status: Status) -> Table:
+def panel(status: Status, *, trouble: str = "") -> Table:
     """The live display, at most 80 columns wide."""
     done, total = settled(status), status["targetSupply"]
     head = Text.assemble(
@@ -96,6 +108,8 @@ def panel(status: Status) -> Table:
     bar = ProgressBar(total=max(1, total), completed=done, width=76, complete_style="dark_orange")
     rows = Table.grid()
     parts: list[RenderableType] = [head, bar, _figures(status), *_reason(status)]
+    if trouble:
+        parts.append(Text(trouble, style="yellow", overflow="fold"))
     for part in parts:
         rows.add_row(part)
     return rows

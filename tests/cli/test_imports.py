@@ -226,3 +226,15 @@ LOOKALIKES = [
 def test_texts_that_look_like_something_else_survive_yaml(text):
     shared = {"x": text}
     assert read_document(as_yaml({"a": [shared, shared], text: 1e-7})) == {"a": [shared, shared], text: 1e-7}
+
+
+def test_what_a_killed_import_left_is_swept_by_the_next(cauldron, tmp_path):
+    out = tmp_path / "lanterns"
+    (out / "art" / "sky").mkdir(parents=True)
+    dead, alive = 2**22 + 1, os.getpid()  # no process has a number above 2**22
+    for left in ("0a1b2c3d", dead, alive):
+        (out / "art" / "sky" / f".indigo.png.{left}.part").write_bytes(b"half")
+    assert cauldron("init", out, "--example").exit_code == 0
+    assert not [p.name for p in out.rglob("*.part") if str(alive) not in p.name]
+    # one whose process runs is left to it; here it was ours, and has become the picture
+    assert (out / "art" / "sky" / "indigo.png").stat().st_size > len(b"half")

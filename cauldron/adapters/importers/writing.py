@@ -1,9 +1,9 @@
 """Writes an imported document and the images it needs; nothing is left half-written."""
 
 import errno
+import glob
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,7 +82,11 @@ def _same(target: Path, source: Path) -> bool:
 @contextmanager
 def _appearing(path: Path) -> Iterator[Path]:
     """A path to write to that becomes ``path`` when all went well, and vanishes otherwise."""
-    part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
+    stem = f".{path.name[:80]}."
+    for left in path.parent.glob(f"{glob.escape(stem)}*.part"):
+        if not _is_alive(left.name.removeprefix(stem).removesuffix(".part")):
+            left.unlink(missing_ok=True)
+    part = path.with_name(f"{stem}{os.getpid()}.part")
     try:
         yield part
         with part.open("rb") as file:
@@ -90,6 +94,17 @@ def _appearing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _is_alive(pid: str) -> bool:
+    """Whether a process of this number runs; only such a one still writes to its part."""
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 @contextmanager
