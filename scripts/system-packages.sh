@@ -4,6 +4,7 @@
 set -euo pipefail
 needed="
 git git
+chromium chromium
 "
 # The library, then Debian's package: what the mongod of the mongo-test group is linked with.
 libraries="
