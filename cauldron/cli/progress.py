@@ -36,9 +36,9 @@ async def follow_cook(
     ``trouble`` says what keeps everything from going on, or nothing.
     """
     status = await read()
-    if quiet or not sys.stderr.isatty():
+    if quiet or not _is_live():
         return await _by_lines(read, status, quiet=quiet, trouble=trouble)
-    with Live(panel(status), console=talk, refresh_per_second=8, transient=False) as live:
+    with Live(panel(status), console=talk, refresh_per_second=8, transient=True) as live:
         while status["state"] not in RESTING or status["running"]:
             await asyncio.sleep(REFRESH_S)
             status = await read()
@@ -70,12 +70,17 @@ def bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], Non
     """A progress bar for counted work; a line per tenth without a terminal."""
     if quiet:
         yield lambda done, total: None
-    elif not sys.stderr.isatty():
+    elif not _is_live():
         yield _tenths(title)
     else:
         with Progress(console=talk, transient=True) as progress:
             task = progress.add_task(title, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _is_live() -> bool:
+    """Whether what was written can be overwritten: at a terminal that is not a dumb one."""
+    return sys.stderr.isatty() and not talk.is_dumb_terminal
 
 
 def _tenths(title: str) -> Callable[[int, int], None]:

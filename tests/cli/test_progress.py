@@ -2,6 +2,10 @@
 
 import asyncio
 import io
+import os
+import pty
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -14,6 +18,15 @@ BASE = {
     "eta": None, "costPts": 0.0, "costUsd": 0.0, "pauseReason": None, "pauseDetail": None,
 }  # fmt: skip
 FULL = "the disk is full"
+FOLLOWING = """
+import asyncio
+from cauldron.cli.progress import follow_cook
+from tests.cli.test_progress import BASE
+found = [{**BASE, "queued": 40 - n} for n in (0, 4, 8)] + [{**BASE, "state": "Completed", "queued": 0}]
+async def read():
+    return found.pop(0)
+asyncio.run(follow_cook(read))
+"""
 
 
 def followed(*changes: dict[str, Any], trouble: list[str]) -> None:
@@ -49,3 +62,28 @@ def test_the_panel_fits_its_terminal(width: int) -> None:
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert any(FULL in line for line in lines)
+
+
+@pytest.mark.parametrize(("term", "tenths"), [("dumb", True), ("xterm-256color", False)])
+def test_a_dumb_terminal_gets_lines_and_another_a_panel_that_leaves_one(term: str, tenths: bool) -> None:
+    """On a real pseudo-terminal: the panel is wiped at the end, so that only the result stays."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", FOLLOWING],
+        stderr=follower,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "TERM": term},
+    ) as process:
+        os.close(follower)
+        said = b"".join(iter(lambda: _chunk(leader), b"")).decode()
+    os.close(leader)
+    assert process.returncode == 0, said
+    assert ("Cooking: 4 of 40 pieces" in said) is tenths
+    assert ("\x1b[2K" in said) is not tenths  # what erases a line
+
+
+def _chunk(leader: int) -> bytes:
+    try:
+        return os.read(leader, 65_536)
+    except OSError:  # the other end is closed
+        return b""
