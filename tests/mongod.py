@@ -28,6 +28,8 @@ from pymongo.errors import PyMongoError, WTimeoutError
 PR_SET_PDEATHSIG = 1
 START_S = 60.0  # a busy machine; alone it takes 0.3 s
 SYNC_MS, SYNC_TRIES = 10_000, 5
+# A database of a studio opens some 180 files, which dropping it does not close by itself.
+CLOSE_FILES_SOON = "file_manager=(close_idle_time=2,close_scan_interval=1,close_handle_minimum=0)"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
