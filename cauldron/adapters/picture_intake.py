@@ -39,7 +39,7 @@ class PillowPictures:
 
     async def taken(self, path: Path) -> Picture:
         """See the port."""
-        return await self._beside(lambda: self._decoded(path, _encoded))
+        return await self._beside(lambda: self._decoded(path, lambda image: _encoded(image, path)))
 
     async def thumbnail(self, path: Path, *, edge: int) -> Picture:
         """See the port; a lossy WebP."""
@@ -94,11 +94,11 @@ class PillowPictures:
             )
 
 
-def _encoded(image: Image.Image) -> Picture:
+def _encoded(image: Image.Image, path: Path) -> Picture:
     kind, frames = str(image.format), int(getattr(image, "n_frames", 1))
     if frames > 1:
         return _animation(image, kind)
-    lossless = kind != "WEBP" or _is_lossless(image)
+    lossless = kind != "WEBP" or _is_lossless(path)
     plain = _plain(image)
     options: dict[str, Any] = {
         "PNG": {"optimize": False, "compress_level": 6},
@@ -166,16 +166,10 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         return image
 
 
-def _is_lossless(image: Image.Image) -> bool:
+def _is_lossless(path: Path) -> bool:
     """Whether a WebP holds the lossless form, by the first bytes of its file."""
-    file = image.fp
-    if file is None:
-        return False
-    place = file.tell()
-    file.seek(0)
-    head = file.read(64)
-    file.seek(place)
-    return b"VP8L" in head
+    with path.open("rb") as file:
+        return b"VP8L" in file.read(64)
 
 
 def _thumbnail(image: Image.Image, edge: int) -> Picture:

@@ -53,8 +53,8 @@ class Analysing:
                 plan = await self.recipes.plan(blob)
                 slots, states = made.slots[start - 1 : end - 1], made.states[start - 1 : end - 1]
                 await asyncio.to_thread(count_values, found, plan, slots, states)
-            states = dict(zip(PIECE_STATES, counts, strict=True))
-            answer = _document(tally, found, states=states)
+            by_state = dict(zip(PIECE_STATES, counts, strict=True))
+            answer = _document(tally, found, states=by_state)
             _keep(self._answers, cook_id, (seq, answer))
             return answer
 

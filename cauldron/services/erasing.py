@@ -35,8 +35,10 @@ PAGE = 200
 BOOKS = ("pieces", "generationOutputs", "casts", "cooks", "cook_status", "exports")  # redacted, not removed
 SET_ASIDE = "legacy_set_aside"
 PEOPLE = (USERS, KEYS, SESSIONS, INVITATIONS)  # an account's users go with it
-REMOVED = (COOK_JOBS, CAST_JOBS, "spells", "spell_versions", "legacy_events", SET_ASIDE, *PEOPLE)
-REMOVED += tuple(table.name for table in RESOURCES)
+REMOVED = (
+    *(COOK_JOBS, CAST_JOBS, "spells", "spell_versions", "legacy_events", SET_ASIDE, *PEOPLE),
+    *(table.name for table in RESOURCES),
+)
 DOCUMENT_FIELDS = ("plan", "configHash")  # of events: digests of blobs that name others
 
 
