@@ -21,6 +21,7 @@ from cauldron.domain.errors import Refused
 from cauldron.services.audit_streams import CastCheck
 from cauldron.services.rebuilding import Findings, Rebuilding
 
+MANY = 10  # cooks; fewer take no time worth telling
 SHOWN = 10  # findings printed; --json has more
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -47,7 +48,7 @@ def rebuild(
         rebuilding = Rebuilding(app.store, app.cook_streams, app.projector)
         findings = Findings()
         ids = [await app.find_cook(cook)] if cook else await app.cook_ids()
-        with bar("rebuild", quiet=as_json or not ids) as told:
+        with bar("rebuild", quiet=as_json or len(ids) < MANY) as told:
             for number, cook_id in enumerate(ids, 1):
                 step = rebuilding.check if check else rebuilding.rewrite
                 await step(cook_id, findings)
