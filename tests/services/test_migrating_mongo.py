@@ -3,7 +3,8 @@
 import bson
 import pymongo
 
-from cauldron.adapters.legacy_source import MongoSource, decode
+from cauldron.adapters.legacy_source import decode
+from cauldron.adapters.legacy_source.live import MongoSource
 from tests import mongod
 from tests.legacy_runs import QUEUES, everything, migrate, opened
 from tests.legacy_world import World, write_bson
