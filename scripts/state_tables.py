@@ -23,6 +23,7 @@ from cauldron.domain.commands import (
 )
 from cauldron.domain.cook_state import PIECE_STATES, Cook, State, evolve
 from cauldron.domain.errors import CauldronError
+from scripts import ledger_tables
 
 START = StartCook(
     key="k",
@@ -230,9 +231,16 @@ def table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     )
 
 
+def hold_table() -> str:
+    """Every command on a hold in every state, and what it causes."""
+    return table(ledger_tables.HEAD, list(ledger_tables.hold_rows()))
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "cook-diagram": cook_diagram,
     "cook-table": cook_table,
     "cook-matrix": cook_matrix,
     "piece-table": piece_table,
+    "hold-diagram": ledger_tables.hold_diagram,
+    "hold-table": hold_table,
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from cauldron.domain.audit import BY_NAME, CHECKS, Rule, Tally, report_document
 from cauldron.domain.errors import Invalid
+from cauldron.persistence.ledger_tables import ACCOUNTS, HOLDS, INVOICES, LEDGER, POSTINGS
 from cauldron.persistence.tables import CAST_EVENTS, COOK_EVENTS
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Doc, Store
@@ -18,6 +19,7 @@ from cauldron.services.rebuilding import Rebuilding
 
 PAGE = 1000
 IDENTITY = tuple(table.name for table in identity_records.TABLES)
+BOOKS = (HOLDS, INVOICES, POSTINGS, ACCOUNTS)
 SCHEMAS: Mapping[str, str] = {  # table -> published JSON Schema
     **{
         name: name
@@ -34,12 +36,15 @@ SCHEMAS: Mapping[str, str] = {  # table -> published JSON Schema
             "generationOutputs",
             "exports",
             *IDENTITY,
+            *BOOKS,
         )
     },
     COOK_EVENTS: "commits",
     CAST_EVENTS: "commits",
+    LEDGER: "commits",
 }
-MEDIA_TABLES = frozenset(SCHEMAS) - {"tools", "cook_status", COOK_EVENTS, CAST_EVENTS, *IDENTITY}
+WITHOUT_MEDIA = {"tools", "cook_status", COOK_EVENTS, CAST_EVENTS, LEDGER, *IDENTITY, *BOOKS}
+MEDIA_TABLES = frozenset(SCHEMAS) - WITHOUT_MEDIA
 STREAM_OF: Mapping[str, str] = {"cooks": COOK_EVENTS, "casts": CAST_EVENTS}
 NO_LEDGER = "there is no ledger: everything is free of charge"
 NO_WEBHOOKS = "no record has received a webhook"

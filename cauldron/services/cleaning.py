@@ -15,6 +15,7 @@ from cauldron.domain.cook_state import ENDED
 from cauldron.domain.errors import Invalid, Refused
 from cauldron.domain.times import iso
 from cauldron.persistence.leases import Leases
+from cauldron.persistence.ledger_tables import LEDGER, POSTINGS
 from cauldron.persistence.streams import Commit
 from cauldron.persistence.tables import CAST_EVENTS, COOK_EVENTS, COOK_JOBS, GATES
 from cauldron.ports.storage import Delete, Doc, Expunge, Op, Store
@@ -29,7 +30,8 @@ LEASE_MS = 60_000
 LEAST_GRACE_MS = 2 * 3_600_000  # while anything is at work; see ports/sweeping
 BATCH = 500
 UNDER_WAY = ("Cooking", "Paused")
-KEPT_TABLES = frozenset({COOK_EVENTS, CAST_EVENTS, GATES, "workers", "leases", "cursors", "plans"})
+BOOKS = {LEDGER, POSTINGS}  # what was posted stays posted
+KEPT_TABLES = BOOKS | {COOK_EVENTS, CAST_EVENTS, GATES, "workers", "leases", "cursors", "plans"}
 TIMES = ("updatedAt", "completedAt", "createdAt", "startedAt", "requestTimestamp")  # in ISO or ms
 
 

@@ -1,14 +1,20 @@
 """The books on both engines: what each command posts, twice and late, and what cannot be done."""
 
+import asyncio
+
 import pytest
 
 from cauldron.domain.errors import Invalid, NotFound, Refused
 from cauldron.domain.ledger import InsufficientPoints, LedgerConflict
 from cauldron.domain.ledger_account import OfferExpired
+from cauldron.domain.ledger_commands import CloseHold, HoldPoints, RefundLines
 from cauldron.domain.ledger_pricing import Terms
+from cauldron.persistence.leases import Leases
 from cauldron.ports.charging import Capture
+from cauldron.ports.storage import Delete, Expunge, Patch, Redact
+from cauldron.services.ledger_books import LedgerSweeper, bookkeeper
 from tests.contracts.conftest import STORES
-from tests.ledger_world import ALL_TABLES, LedgerWorld
+from tests.ledger_world import ALL_TABLES, TERMS, LedgerWorld
 
 
 @pytest.fixture(params=STORES)
@@ -161,8 +167,6 @@ def test_promotions_are_spent_first_and_what_expires_while_it_is_held_does_not_c
 
 def test_the_sweeper_takes_expired_grants_and_closes_holds_whose_run_never_began(world, run):
     async def story():
-        from cauldron.services.ledger_books import LedgerSweeper
-
         now = world.clock()
         await world.ledger.grant("ann", 1_000, actor="op", grant_id="soon", expires_at=now + 500)
         await world.ledger.grant("ann", 1_000, actor="op", grant_id="later", expires_at=now + 9_000)
@@ -279,8 +283,6 @@ def test_statements_are_paged_and_balances_are_the_sum_of_their_postings(world, 
     ],
 )
 def test_books_that_were_tampered_with_are_found_out(world, run, spoil, said):
-    from cauldron.ports.storage import Delete, Expunge, Patch, Redact
-
     async def story():
         await world.ledger.grant("ann", 5_000, actor="op", grant_id="g1")
         await world.ledger.grant("ann", 5_000, actor="op", grant_id="g2")
@@ -303,5 +305,47 @@ def test_books_that_were_tampered_with_are_found_out(world, run, spoil, said):
         if spoil in ("balance", "posting"):
             await world.check.rewrite()
             assert (await world.check.verify()).problems == []
+
+    run(story())
+
+
+def test_the_bookkeeper_finishes_what_a_dead_process_began(world, run):
+    """Three processes died: after setting points aside, after closing a hold, after deciding on a refund."""
+
+    async def story():
+        ledger, now = world.ledger, world.clock()
+        await ledger.grant("ann", 5_000, actor="op")
+        lost = HoldPoints(
+            natural="run:lost",
+            account="ann",
+            hold_id="lost",
+            run_id="r",
+            cap_milli=100,
+            terms=TERMS.document(),
+            now=now,
+        )
+        await ledger.accounts.handle("account:ann", lost, actor="ann")
+        closed, refunded = await world.open("run:1"), await world.open("run:2")
+        for hold in (closed, refunded):
+            await world.capture(hold, "1", ("draw", 1, 500, 100))
+        await ledger.release(refunded)
+        close = CloseHold(hold_id=closed, reason="finished", now=now)
+        await ledger.holds.handle(f"hold:{closed}", close, actor="system")
+        refund = RefundLines(
+            hold_id=refunded, group=f"cap:{refunded}:1", lines=[["draw", 1, 1, 500, 100, 133, 0]]
+        )
+        await ledger.holds.handle(f"hold:{refunded}", refund, actor="op")
+        keeper = bookkeeper(world.books, Leases(world.store, holder="k", clock=world.clock))
+        keeping = asyncio.create_task(keeper.run())
+        try:
+            async with asyncio.timeout(30):
+                while len(await world.streams()) < 5 or (await world.sums())["user:ann:available"] != 4_400:
+                    await asyncio.sleep(0.02)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        assert (await world.ledger.balance("ann"))["heldPts"] == 0.1
+        assert (await world.ledger.balance("cora"))["payablePts"] == 0.133
+        await fine(world)
 
     run(story())
