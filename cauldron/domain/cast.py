@@ -136,6 +136,8 @@ def _start(cast: Cast, c: StartCast) -> list[Event]:
     }
     if c.callback_url:
         body["callbackUrl"] = c.callback_url
+    if c.charge is not None:
+        body["charge"] = dict(c.charge)
     return [Event("CastStarted", body)]
 
 

@@ -210,6 +210,7 @@ class StartCast:
     environment: str = "live"
     notification_platform: str = "none"
     callback_url: str = ""
+    charge: Mapping[str, Any] | None = None  # what pays for its steps; None: free of charge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
