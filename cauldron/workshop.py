@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from cauldron.adapters.directory import Directory
 from cauldron.adapters.export_shelf import ExportShelf
+from cauldron.adapters.signing_keys import FolderKeyring
 from cauldron.config import Settings
 from cauldron.domain.cook_state import Cook
 from cauldron.engine import Loop
@@ -23,15 +24,20 @@ from cauldron.ports.webhooks import WebhookSender
 from cauldron.services.analysing import Analysing
 from cauldron.services.callbacks import PLATFORM, Callbacks
 from cauldron.services.casting import Caller, Casting
+from cauldron.services.collecting import Collecting
 from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Dispatcher
 from cauldron.services.export_jobs import ExportExecutor, ExportJobs
+from cauldron.services.forecasting import Forecasting
+from cauldron.services.invoice_tokens import InvoiceTokens
+from cauldron.services.invoicing import Invoicing
 from cauldron.services.ledger import Ledger
 from cauldron.services.ledger_books import Books, LedgerSweeper, bookkeeper
 from cauldron.services.ledger_captures import capture_followers
 from cauldron.services.ledger_checking import LedgerCheck
 from cauldron.services.media_access import MediaAccess
 from cauldron.services.offering import Offering
+from cauldron.services.paid_casting import PaidCasting
 from cauldron.services.piece_listing import PieceListing
 from cauldron.services.recipes import Recipes
 from cauldron.services.review_queue import ReviewQueue
@@ -43,6 +49,7 @@ from cauldron.services.webhook_secrets import WebhookSecrets
 from cauldron.services.working import Worker, WorkerOptions
 
 if TYPE_CHECKING:
+    from cauldron.services.invoicing import Invoicing
     from cauldron.services.shipping import Shipping
 
 
@@ -63,6 +70,8 @@ class Parts(Protocol):
     def cooking(self) -> Cooking: ...
     @property
     def casting(self) -> Casting: ...
+    @property
+    def collecting(self) -> Collecting: ...
     @property
     def leases(self) -> Leases: ...
     @property
@@ -165,6 +174,20 @@ class Workshop:
         return Ledger(parts.store, clock=parts.clock, new_id=parts.new_id)
 
     @cached_property
+    def paid_casting(self) -> PaidCasting:
+        parts = self._parts
+        keys = FolderKeyring(parts.settings.home / "keys", parts.clock)
+        return PaidCasting(
+            store=parts.store,
+            invoicing=Invoicing(self.ledger, InvoiceTokens(keys)),
+            casting=parts.casting,
+            offering=self.offering,
+            stats=self.spell_stats,
+            check_media=self.media.check,
+            assets=tuple(parts.settings.payment_assets),
+        )
+
+    @cached_property
     def books(self) -> Books:
         return Books(self.ledger)
 
@@ -176,6 +199,24 @@ class Workshop:
     def spell_stats(self) -> SpellStats:
         parts = self._parts
         return SpellStats(parts.store, parts.leases, parts.clock, parts.settings.environment)
+
+    @cached_property
+    def forecasting(self) -> Forecasting:
+        async def micro_usd_per_point() -> int:
+            return (await self.ledger.rate()).micro_usd_per_point
+
+        return Forecasting(self._parts.collecting, self.spell_stats, micro_usd_per_point)
+
+    @cached_property
+    def invoicing(self) -> "Invoicing":
+        # Loaded when asked for: few commands have to do with tokens.
+        from cauldron.adapters.signing_keys import FolderKeyring  # noqa: PLC0415
+        from cauldron.services.invoice_tokens import InvoiceTokens  # noqa: PLC0415
+        from cauldron.services.invoicing import Invoicing  # noqa: PLC0415
+
+        parts = self._parts
+        keyring = FolderKeyring(parts.settings.home / "keys" / "invoices", parts.clock)
+        return Invoicing(self.ledger, InvoiceTokens(keyring))
 
     def ledger_loops(self) -> list[tuple[str, Loop]]:
         """What keeps the books up to date."""

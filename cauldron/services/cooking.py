@@ -115,7 +115,7 @@ class Cooking:
             plan_hash=stored.plan.plan_hash,
             plan=stored.blob,
             config_hash=config,
-            generator=_generator(snapshot),
+            generator=generator_of(snapshot),
             seed=seed,
             attempts=collection.cook.attempts,
             failure_budget=max(3, round(collection.cook.failure_budget * reserved["amount"])),
@@ -387,7 +387,7 @@ def check_pieces(collection: Collection, stored: StoredPlan, snapshot: Snapshot)
     piece_checks.check_pieces(collection, stored.plan, snapshot)
 
 
-def _generator(snapshot: Snapshot) -> dict[str, str]:
+def generator_of(snapshot: Snapshot) -> dict[str, str]:
     """What makes the pieces: a tool when the spell is one wrapped step of the same name."""
     spell = snapshot.spell
     if snapshot.spell_id is None and len(spell.steps) == 1 and spell.slug == slug_of(spell.steps[0].tool):

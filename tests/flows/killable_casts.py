@@ -47,7 +47,7 @@ Tap = Callable[[str], Awaitable[None]]
 
 
 def tool(name: str, *, adapter: str = "far", deterministic: bool = False, **more: Any) -> Tool:
-    """A tool of one text input and output, one point's worth of USD a run."""
+    """A tool of text inputs and one output; a provider takes a thousandth of a USD for a run."""
     return Tool(
         id=f"test.{name}",
         version="1.0.0",
@@ -55,7 +55,7 @@ def tool(name: str, *, adapter: str = "far", deterministic: bool = False, **more
         description="",
         adapter=adapter,
         deterministic=deterministic,
-        costing=Costing(amount_micro_usd=1000),
+        costing=Costing(amount_micro_usd=1000 if adapter == "far" else 0),
         inputs=(Port(name="text", kind=Kind.TEXT, required=True), Port(name="also", kind=Kind.TEXT)),
         outputs=(Port(name="text", kind=Kind.TEXT),),
         **more,

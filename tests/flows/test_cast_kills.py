@@ -96,7 +96,7 @@ async def check(stage: Stage, cast_id: str) -> None:
     outputs = await stage.store.find("generationOutputs", {"castId": cast_id}, order=("castId",), limit=50)
     assert sorted(o["step"] for o in outputs) == ["begin", "join", "left", "polish", "right"]
     assert sorted(o["_id"] for o in outputs) == sorted(record["generationIds"])
-    assert record["costUsd"] == pytest.approx(sum(o["costUsd"] for o in outputs)) == pytest.approx(0.005)
+    assert record["costUsd"] == pytest.approx(sum(o["costUsd"] for o in outputs)) == pytest.approx(0.004)
     ends = [e async for e in events(stage, cast_id)]
     assert ends.count("CastCompleted") == ends.count("CastStarted") == 1
     assert ends.count("CastStepEnded") <= 5

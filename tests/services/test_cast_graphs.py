@@ -76,7 +76,7 @@ def test_the_parent_is_brought_up_to_date_as_steps_end(run, stages):
             stage.provider.hangs = set()
             record = await stage.ended(started["runId"])
         await check_totals(stage, record)
-        assert record["costUsd"] == pytest.approx(0.005)
+        assert record["costUsd"] == pytest.approx(0.004)
 
     run(story())
 
