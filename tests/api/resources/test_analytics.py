@@ -41,6 +41,9 @@ def test_analytics_agree_with_the_pieces_and_follow_them(desks: Desks, run: Any)
                 assert value["approved"] == wanted[name, "approved"]
                 assert value["rejected"] == wanted[name, "rejected"]
                 assert value["unreviewed"] == wanted[name, "generated"]
+                decided = wanted[name, "approved"] + wanted[name, "rejected"]
+                rate = wanted[name, "approved"] / decided if decided else None
+                assert value["approvalRate"] == pytest.approx(rate, abs=1e-4)
             assert sum(v["pieces"] for v in trait["values"]) == len(pieces)
         assert (await desk.client.get(path)).json() == body
 
