@@ -106,8 +106,9 @@ OPEN = {
 }  # fmt: skip
 # Published spells, for whoever has the address; the pages' own tests say what a private one answers.
 PUBLIC = {
-    "GET /", "GET /static/{name}", "GET /spells/{slug}", "GET /spells/{slug}/og", "GET /spells/{slug}/og/image",
-    "GET /spells/{slug}/previews/{digest}", "GET /api/v1/spells/{slug}/meta", "GET /api/v1/spells/{slug}/stream",
+    "GET /", "GET /static/{name}", "GET /spells/{slug}", "GET /spells/{slug}/og",
+    "GET /spells/{slug}/og/image", "GET /spells/{slug}/previews/{digest}",
+    "GET /api/v1/spells/{slug}/meta", "GET /api/v1/spells/{slug}/stream",
     "POST /api/v1/spells/cast", "POST /api/v1/payments/invoice",
 }  # fmt: skip
 MISSING = "01a1f93554e27f5b1647b928a108e46b"
