@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from cauldron import __version__
 from cauldron.api.access import caller_of, principal_of, studio_of
 from cauldron.api.routes import casts, collections, cooks, pieces, spells
+from cauldron.api.routes.cook_shapes import StartBody
 from cauldron.bootstrap import Studio
 from cauldron.domain.errors import CauldronError, Unavailable
 from cauldron.domain.identity import Principal
@@ -98,12 +99,10 @@ async def _told(work: Awaitable[Response]) -> str:
 def _spell_tools(server: Any, studio: Studio) -> None:
     from mcp.server.mcpserver import Context  # noqa: PLC0415 - an extra
 
-    @server.tool(structured_output=False)
     async def list_spells(context: Context, limit: Annotated[int, Field(ge=1, le=50)] = 20) -> str:
         """The account's spells: slug, name, published version."""
         return await _told(spells.list_spells(studio, _who(context), limit=limit))
 
-    @server.tool(structured_output=False)
     async def cast_spell(context: Context, spell: Name, inputs: dict[str, Any], wait_s: Seconds = 30) -> str:
         """Run a spell (slug or id) once; its outputs, or the castId of a cast that is still running."""
 
@@ -117,21 +116,20 @@ def _spell_tools(server: Any, studio: Studio) -> None:
 
         return await _told(work())
 
-    @server.tool(structured_output=False)
     async def look_at_cast(context: Context, cast_id: Name) -> str:
         """A cast: its status, outputs and steps."""
         return await _told(casts.get_cast(cast_id, studio, _who(context)))
+
+    _offer(server, list_spells, cast_spell, look_at_cast)
 
 
 def _cook_tools(server: Any, studio: Studio) -> None:
     from mcp.server.mcpserver import Context  # noqa: PLC0415 - an extra
 
-    @server.tool(structured_output=False)
     async def list_collections(context: Context, limit: Annotated[int, Field(ge=1, le=20)] = 10) -> str:
         """The account's collections with their ids, latest change first."""
         return await _told(collections.listing(studio, _who(context), limit=limit))
 
-    @server.tool(structured_output=False)
     async def start_cook(
         context: Context, collection_id: Name, amount: Annotated[int, Field(ge=1)] | None = None
     ) -> str:
@@ -140,12 +138,11 @@ def _cook_tools(server: Any, studio: Studio) -> None:
         async def work() -> Response:
             who = _who(context)
             who.need("cook")
-            body = cooks.StartBody.model_validate({} if amount is None else {"amount": amount})
+            body = StartBody.model_validate({} if amount is None else {"amount": amount})
             return await cooks.start_cook(studio, who, collection_id, body, key=None)
 
         return await _told(work())
 
-    @server.tool(structured_output=False)
     async def watch_cook(context: Context, cook_id: Name, wait_s: Seconds = 20) -> str:
         """How far a cook is, once it rests or the wait is over."""
 
@@ -157,11 +154,12 @@ def _cook_tools(server: Any, studio: Studio) -> None:
 
         return await _told(work())
 
+    _offer(server, list_collections, start_cook, watch_cook)
+
 
 def _review_tools(server: Any, studio: Studio) -> None:
     from mcp.server.mcpserver import Context  # noqa: PLC0415 - an extra
 
-    @server.tool(structured_output=False)
     async def list_unreviewed(
         context: Context, cook_id: Name, limit: Annotated[int, Field(ge=1, le=MOST_PICTURES)] = 6
     ) -> list[Any]:
@@ -177,7 +175,6 @@ def _review_tools(server: Any, studio: Studio) -> None:
         found = orjson.loads(text)["items"] if not text.endswith(")") else []
         return [text, *[picture for piece in found if (picture := await _picture(studio, who, piece))]]
 
-    @server.tool(structured_output=False)
     async def review_piece(
         context: Context, piece_id: Name, decision: Literal["approve", "reject"], reason: str = ""
     ) -> str:
@@ -192,6 +189,13 @@ def _review_tools(server: Any, studio: Studio) -> None:
             return await pieces.reject(piece_id, studio, who, None, body)
 
         return await _told(work())
+
+    _offer(server, list_unreviewed, review_piece)
+
+
+def _offer(server: Any, *tools: Callable[..., Awaitable[Any]]) -> None:
+    for tool in tools:
+        server.add_tool(tool, structured_output=False)
 
 
 async def _picture(studio: Studio, who: Principal, piece: dict[str, Any]) -> Any:
@@ -208,7 +212,7 @@ async def _picture(studio: Studio, who: Principal, piece: dict[str, Any]) -> Any
     except CauldronError:
         return None
     data = await asyncio.to_thread(path.read_bytes)
-    return ImageContent(type="image", data=base64.b64encode(data).decode(), mimeType="image/webp")
+    return ImageContent(type="image", data=base64.b64encode(data).decode(), mime_type="image/webp")
 
 
 async def _cast_ended(casting: Casting, cast_id: str) -> bool:

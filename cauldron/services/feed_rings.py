@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 from cauldron.domain.envelopes import Heading, Place, place_of
 
-MAX_ENTRIES = 1024  # of a ring; at least what one commit may hold comes on top
-MAX_BYTES = 1 << 19
+MAX_ENTRIES = 256  # of a ring, and at least the newest commit; up to twice as many before it is cut
+MAX_BYTES = 1 << 17
 FLUSH_GAP_S = 0.05  # between two times that the readers of a topic are woken
 ASIDE_WAIT_S = 0.1  # for a message that is going out anyway
 

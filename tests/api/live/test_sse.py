@@ -117,7 +117,7 @@ def test_a_stream_cut_at_random_bytes_tells_the_log_without_gap_or_double(run, h
                 assert not reading.saw("reset")()
                 assert reading.connections >= cuts + 2
 
-    run(story(), timeout_s=600)
+    run(story(), timeout_s=60 if cuts < 100 else 600)
 
 
 def test_a_stream_begins_with_retry_a_snapshot_and_what_follows(run, home):
@@ -185,6 +185,8 @@ def test_after_a_restart_of_the_server_a_stream_goes_on(run, home):
                 await reading.connect(until=reading.saw("snapshot"))
                 await record(studio, "c1", 1, 2, 3)
                 await reading.connect(until=reading.has(3))
+                reading.events = [event for event in reading.events if event.own_id][:-1]
+                reading.last_id = reading.events[-1].id  # in the middle of a commit
         async with open_studio(home) as studio:
             await record(studio, "c1", *range(4, 40))
             async with serving(studio) as reading.port:
