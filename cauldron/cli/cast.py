@@ -28,7 +28,11 @@ Spell = Annotated[
 ]
 Inputs = Annotated[
     list[str] | None,
-    typer.Option("--input", metavar="NAME=VALUE", help="A value; NAME=@file stores a file. Repeatable."),
+    typer.Option(
+        "--input",
+        metavar="NAME=VALUE",
+        help="A value; NAME=@file stores a file. Again for the next of a list.",
+    ),
 ]
 
 
@@ -96,7 +100,10 @@ async def _values(app: Studio, snapshot: Snapshot, texts: list[str]) -> dict[str
         if port is None:
             known = ", ".join(ports) or "none"
             raise Invalid(f"there is no input {name!r}; there are: {known}", input=name)
-        values[name] = await _value(app, port, value)
+        if port.item is not None and port.item.kind in MEDIA_KINDS and value.startswith("@"):
+            values.setdefault(name, []).append(await _stored(app, port, Path(value[1:])))
+        else:
+            values[name] = await _value(app, port, value)
     return values
 
 
@@ -110,7 +117,8 @@ async def _value(app: Studio, port: Port, text: str) -> Any:
 
 async def _stored(app: Studio, port: Port, path: Path) -> Any:
     """The reference of a file, checked and stored. Raises InvalidMany, naming the input."""
-    kind = "image" if port.kind is Kind.IMAGE else "file"
+    wanted = port.item or port
+    kind = "image" if wanted.kind is Kind.IMAGE else "file"
     document = {"generator": {"inputs": {port.name: {kind: path.name}}}}  # as a collection names files
     try:
         loaded = await load(document, base=path.absolute().parent, blobs=app.blobs)

@@ -81,6 +81,16 @@ def test_a_file_is_an_input_of_a_cast(ask: Ask, home: Path) -> None:
     assert (home / "o" / "image.png").is_file()
 
 
+def test_a_list_of_files_is_given_file_by_file(ask: Ask, home: Path) -> None:
+    collection(home)
+    frames = [word for name in ("day", "night") for word in ("--input", f"frames=@{name}.png")]
+    done = ask("cast", "anim.loop", *frames, "--input", "format=gif", "--out", "o")
+    assert done.exit_code == 0, done.output
+    with Image.open(home / "o" / "image.gif") as loop:
+        assert loop.n_frames == 2
+    assert ask("cast", "static.media", "--input", "media=@day.png", "--out", "p").exit_code == 0
+
+
 @pytest.mark.parametrize("name", ["missing.png", "text.png", "../outside.png", "c\0d.png"])
 def test_a_file_that_is_no_picture_is_refused_naming_the_input(ask: Ask, home: Path, name: str) -> None:
     (home / "text.png").write_text("not a picture")
