@@ -129,7 +129,7 @@ def _pause(cook: Cook, c: PauseCook) -> list[Event]:
 
 
 def _resume(cook: Cook, c: ResumeCook) -> list[Event]:
-    if cook.state is State.COOKING and c.budget is None:
+    if cook.state is State.COOKING and c.budget is None and not c.charge:
         return []
     check_raise(cook, c)
     if cook.state in ENDED and not cook.outstanding:
@@ -140,7 +140,7 @@ def _resume(cook: Cook, c: ResumeCook) -> list[Event]:
     resumed = _resumed(cook, c.charge, reason=c.reason)
     if c.budget is not None:
         resumed.data["budget"] = dict(c.budget)
-    return [resumed] if cook.outstanding else [resumed, _completion(cook)]
+    return [resumed] if cook.outstanding else [resumed, _completion(cook, charge=c.charge)]
 
 
 def _resumed(cook: Cook, charge: Mapping[str, Any] | None, *, reason: str) -> Event:
@@ -151,12 +151,15 @@ def _resumed(cook: Cook, charge: Mapping[str, Any] | None, *, reason: str) -> Ev
     """
     if cook.charge and not charge and cook.state in ENDED:
         raise Refused("what paid for this cook was closed at its end: say what it may cost from here on")
-    return Event("CookResumed", _with({}, reason=reason) | ({"charge": dict(charge)} if charge else {}))
+    body = _with({}, reason=reason)
+    if charge:
+        body |= {"charge": dict(charge)} | (_closing(cook.charge) if cook.state not in ENDED else {})
+    return Event("CookResumed", body)
 
 
-def _closing(cook: Cook) -> dict[str, str]:
-    """At an end: the hold that nothing more is charged to."""
-    return {"closes": cook.charge["hold"]} if cook.charge else {}
+def _closing(charge: Mapping[str, Any]) -> dict[str, str]:
+    """The hold that nothing more is charged to: at an end, or when another takes its place."""
+    return {"closes": charge["hold"]} if charge else {}
 
 
 def _stop(cook: Cook, c: StopCook) -> list[Event]:
@@ -164,7 +167,7 @@ def _stop(cook: Cook, c: StopCook) -> list[Event]:
         return []
     if cook.state not in (State.COOKING, State.PAUSED):
         raise _not_now("stop", cook)
-    return [Event("CookStopped", _with({}, reason=c.reason) | _closing(cook))]
+    return [Event("CookStopped", _with({}, reason=c.reason) | _closing(cook.charge))]
 
 
 def _fail(cook: Cook, c: FailCook) -> list[Event]:
@@ -172,7 +175,7 @@ def _fail(cook: Cook, c: FailCook) -> list[Event]:
         return []
     if cook.state not in (State.COOKING, State.PAUSED):
         raise _not_now("fail", cook)
-    return [Event("CookFailed", _with({"reason": c.reason}, detail=c.detail) | _closing(cook))]
+    return [Event("CookFailed", _with({"reason": c.reason}, detail=c.detail) | _closing(cook.charge))]
 
 
 def _record(cook: Cook, c: RecordPiece) -> list[Event]:
@@ -223,10 +226,12 @@ def _over_budget(cook: Cook) -> bool:
     return cook.failures_since_resume + 1 > int(cook.started["failureBudget"])
 
 
-def _completion(cook: Cook, *, generated: bool = False, failed: bool = False) -> Event:
+def _completion(
+    cook: Cook, *, generated: bool = False, failed: bool = False, charge: Mapping[str, Any] | None = None
+) -> Event:
     slots_failed = cook.counts[FAILED] + failed
     body = {"generated": cook.made + generated, "failed": slots_failed}
-    return Event("CookCompleted", body | _closing(cook))
+    return Event("CookCompleted", body | _closing(charge or cook.charge))
 
 
 def _review(cook: Cook, c: ReviewPieces) -> list[Event]:

@@ -186,6 +186,7 @@ class CookResumed(TypedDict):
     reason: NotRequired[str]
     budget: NotRequired[dict[str, Any]]  # a new one
     charge: NotRequired[dict[str, Any]]  # the hold that pays from here on
+    closes: NotRequired[str]  # the hold that it takes the place of
 
 
 class CookStopped(TypedDict):

@@ -21,6 +21,7 @@ from cauldron.domain.invoice import (
     stands,
 )
 from cauldron.domain.ledger import check_account, check_amount
+from cauldron.domain.ledger_account import OfferExpired
 from cauldron.domain.ledger_pricing import check_terms, terms_of
 from cauldron.persistence.ledger_tables import INVOICES
 from cauldron.ports.storage import Doc, Insert, Patch
@@ -141,6 +142,10 @@ class Invoicing:
             environment=invoice["environment"],
             about={"slug": invoice["slug"], "version": invoice["version"], "invoice": invoice["_id"]},
         )
+        if not await self.ledger.is_open(opened.charge.hold_id) and not await self.ledger.is_begun(
+            opened.run_id
+        ):
+            raise OfferExpired("this invoice was used, but its run did not begin in time: ask for a new one")
         used = {"state": "consumed", "creditTxId": opened.charge.hold_id, "runId": opened.run_id}
         await self.ledger.store.commit(
             [Patch(INVOICES, invoice["_id"], used, {"state": "open"})], atomic=False

@@ -41,6 +41,7 @@ from cauldron.domain.ledger_hold import Hold, HoldState
 from cauldron.domain.ledger_pricing import Charge, Line, Rate, Terms, charge_of, check_terms, with_rate
 from cauldron.persistence.ledger_tables import LEDGER
 from cauldron.persistence.streams import Streams
+from cauldron.persistence.tables import CAST_EVENTS, COOK_EVENTS
 from cauldron.ports.charging import Capture
 from cauldron.ports.storage import Store
 from cauldron.ports.system import Clock, NewId
@@ -260,6 +261,18 @@ class Ledger:
         await self._post(self.accounts, f"account:{account}", release, actor=SYSTEM)
         if share.amount_milli:
             await self._post(self.creators, f"creator:{creator}", share, actor=SYSTEM)
+
+    async def is_begun(self, run_id: str) -> bool:
+        """Whether a run has a stream of its own: then its end closes the hold."""
+        for table, kind in ((CAST_EVENTS, "cast"), (COOK_EVENTS, "cook")):
+            where = {"stream": f"{kind}:{run_id}"}
+            if await self.store.find(table, where, order=("stream", "seq"), limit=1):
+                return True
+        return False
+
+    async def is_open(self, hold_id: str) -> bool:
+        """Whether anything may still be captured from a hold."""
+        return (await self.holds.load(f"hold:{hold_id}")).state.state is HoldState.OPEN
 
     async def pay_cook(self, cook_id: str, *, account: str, cap_milli: int, turn: int = 0) -> dict[str, Any]:
         """Set points aside for a cook: its ``charge``. ``turn`` tells a hold after its end from the first."""

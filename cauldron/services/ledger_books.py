@@ -348,7 +348,7 @@ class LedgerSweeper:
             await self.books.catch_up([mark["_id"]])
         over = {"state": "open", "expires": True, "expiresAt": Compare("<=", now)}
         for hold in await ledger.store.find(HOLDS, over, order=("expiresAt",), limit=SWEPT):
-            if await self._is_begun(hold["runId"]):
+            if await ledger.is_begun(hold["runId"]):
                 continue
             try:
                 await ledger.close(hold["_id"], reason="expired")
@@ -357,12 +357,3 @@ class LedgerSweeper:
             await self.books.catch_up([f"hold:{hold['_id']}", f"account:{hold['owner']}"])
             done += 1
         return done
-
-    async def _is_begun(self, run_id: str) -> bool:
-        """Whether the run is there: its own end closes the hold then."""
-        store = self.books.ledger.store
-        for table, stream in (("cast_events", "cast"), ("cook_events", "cook")):
-            found = await store.find(table, {"stream": f"{stream}:{run_id}"}, order=("seq",), limit=1)
-            if found:
-                return True
-        return False

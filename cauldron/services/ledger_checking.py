@@ -11,7 +11,8 @@ from cauldron.domain.ledger import available, held, is_floored, payable
 from cauldron.domain.ledger_account import Account
 from cauldron.domain.ledger_creator import Earnings
 from cauldron.domain.ledger_hold import Hold, HoldState
-from cauldron.persistence.ledger_tables import ACCOUNTS, BOOK, LEDGER, MARKS, POSTINGS
+from cauldron.domain.times import iso
+from cauldron.persistence.ledger_tables import ACCOUNTS, BOOK, HOLDS, LEDGER, MARKS, POSTINGS
 from cauldron.persistence.streams import Commit
 from cauldron.ports.storage import Delete, Doc, Op, Store
 from cauldron.services.ledger import Ledger
@@ -211,6 +212,32 @@ class LedgerCheck:
         async for page in self._pages("generationOutputs"):
             for doc in page:
                 _output(doc, tally)
+        await self._runs(tally)
+
+    async def _runs(self, tally: Tally) -> None:
+        """Runs that are over say what was captured from their holds."""
+        young = iso(self._ledger.clock() - LATE_MS)  # their records may not be written yet
+        captured: dict[str, int | None] = {}  # None: one of its holds is open, or young
+        async for page in self._pages(HOLDS):
+            for doc in page:
+                before = captured.get(doc["runId"], 0)
+                settled = doc["state"] == HoldState.CLOSED and doc["updatedAt"] < young
+                total = before + doc["capturedMilli"] if settled and before is not None else None
+                captured[doc["runId"]] = total
+        known = sorted(run for run, milli in captured.items() if milli is not None)
+        for start in range(0, len(known), PAGE):
+            part = known[start : start + PAGE]
+            for table in ("casts", "cooks"):
+                for record in await self._store.get(table, part):
+                    if record is not None:
+                        _run_total(table, record, captured[record["_id"]] or 0, tally)
+
+
+def _run_total(table: str, doc: Doc, captured: int, tally: Tally) -> None:
+    tally.checked += 1
+    spent = round(doc["pointsSpent"] * 1000)
+    if spent != captured:
+        tally.note(table, doc["_id"], f"spent is not what was captured: {spent}, and {captured}")
 
 
 def _output(doc: Doc, tally: Tally) -> None:

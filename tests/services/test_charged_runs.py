@@ -9,6 +9,7 @@ from cauldron.domain.commands import EndCast, RecordPiece, ResumeCook, StartCast
 from cauldron.domain.errors import Refused
 from cauldron.domain.ledger_pricing import Terms, taken_of
 from cauldron.persistence.leases import Leases
+from cauldron.ports.storage import Patch
 from cauldron.services.casting import cast_document, cast_outputs
 from cauldron.services.ledger_books import bookkeeper
 from cauldron.services.ledger_captures import capture_followers, post_captures
@@ -99,6 +100,15 @@ def test_only_the_last_attempt_of_what_succeeded_is_paid_for(charged, run):
             assert doc["pointsSpent"] == pytest.approx(parts)
         assert sum(round(doc["pointsSpent"] * 1000) for doc in outputs) == hold.captured_milli
         assert await charged.check() >= len(paid)
+        charged.world.clock.pass_ms(10**10)  # records are no longer young
+        tally = Tally(BY_NAME["ledger"])
+        await charged.k.store.commit([Patch("cooks", "c1", {"pointsSpent": 1.5})])
+        await charged.k.store.commit([Patch("generationOutputs", paid[0]["_id"], {"creatorPoints": 9})])
+        await charged.world.check.audit(tally)
+        assert sorted(tally.reasons) == [
+            "spent is not provider + creator + net",
+            f"spent is not what was captured: 1500, and {hold.captured_milli}",
+        ]
 
     run(story())
 
@@ -137,6 +147,23 @@ def test_what_finishes_after_the_end_costs_its_owner_nothing_and_going_on_needs_
         assert cook.points_milli == PRICE + second.captured_milli
         assert second.captured_milli > 0
         assert not (await flat.accounts.load("account:ann")).state.holds
+        await charged.check()
+
+    run(story())
+
+
+def test_another_hold_takes_the_place_of_one_that_is_used_up(charged, run):
+    async def story():
+        await charged.begin(cap=PRICE - 1)
+        await charged.make(record(1))
+        assert (await charged.k.load()).state.pause_reason == "points_exhausted"
+        more = await charged.world.ledger.pay_cook("c1", account="ann", cap_milli=10**5, turn=1)
+        await charged.make(ResumeCook(key="more", charge=more), record(2), record(3), record(4))
+        first = await charged.post()
+        assert (first.state.value, first.captured_milli) == ("closed", PRICE - 1)
+        assert not (await charged.world.ledger.accounts.load("account:ann")).state.holds
+        second = (await charged.world.ledger.holds.load(f"hold:{more['hold']}")).state
+        assert (await charged.k.load()).state.points_milli == PRICE - 1 + second.captured_milli
         await charged.check()
 
     run(story())
