@@ -25,7 +25,7 @@ from cauldron.services.casting import DECIDER, Caller, Casting
 from cauldron.services.cleaning import LEASE_MS, Cleaning, Limits
 from cauldron.services.dispatch import Dispatcher
 from cauldron.services.erasing import Erasing
-from cauldron.services.free import FreeOfCharge
+from cauldron.services.ledger import Ledger
 from cauldron.services.marking import Sweeping
 from cauldron.services.migrating_writing import TABLES as MIGRATION_TABLES
 from cauldron.services.projecting import Projector
@@ -65,7 +65,7 @@ class World:
             casts=Dispatcher(Streams(self.store, CAST_EVENTS), DECIDER, clock=self.clock),
             jobs=JobStore(self.store, CAST_JOBS),
             blobs=self.blobs,
-            charging=FreeOfCharge(),
+            charging=Ledger(self.store, clock=self.clock, new_id=new_id),
             leases=Leases(self.store, holder=new_id(), clock=self.clock),
             clock=self.clock,
             new_id=new_id,

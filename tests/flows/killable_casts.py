@@ -34,8 +34,8 @@ from cauldron.ports.tools import ToolCall, ToolResult
 from cauldron.services.casting import DECIDER, Casting
 from cauldron.services.dispatch import Dispatcher
 from cauldron.services.execution import ExecutionClient
-from cauldron.services.free import FreeOfCharge
 from cauldron.services.journals import Journals
+from cauldron.services.ledger import Ledger
 from cauldron.services.recipes import Recipes
 from cauldron.services.sweeping import Sweeper
 from cauldron.services.working import Worker, WorkerOptions
@@ -189,7 +189,7 @@ class Stage:
             casts=Dispatcher(Streams(self.store, CAST_EVENTS), DECIDER, clock=wall_ms),
             jobs=self.jobs,
             blobs=self.blobs,
-            charging=FreeOfCharge(),
+            charging=Ledger(self.store, clock=wall_ms, new_id=new_id),
             leases=Leases(self.store, holder=new_id(), clock=wall_ms, ttl_ms=LEASE_MS),
             clock=wall_ms,
             new_id=new_id,

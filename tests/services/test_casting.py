@@ -13,7 +13,7 @@ from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS
 from cauldron.services.casting import DECIDER, Caller, Casting, stream_of
 from cauldron.services.dispatch import Dispatcher
-from cauldron.services.free import FreeOfCharge
+from cauldron.services.ledger import Ledger
 from tests.kitchen import failure, kitchen, new_id, success, wall_ms
 from tests.services.test_execution import PAINT
 
@@ -27,7 +27,7 @@ def casting(k) -> Casting:
         casts=Dispatcher(Streams(k.store, CAST_EVENTS), DECIDER, clock=wall_ms),
         jobs=JobStore(k.store, CAST_JOBS),
         blobs=FsBlobs(k.blobs),
-        charging=FreeOfCharge(),
+        charging=Ledger(k.store, clock=wall_ms, new_id=new_id),
         leases=Leases(k.store, holder=new_id(), clock=wall_ms),
         clock=wall_ms,
         new_id=new_id,
