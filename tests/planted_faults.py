@@ -377,7 +377,7 @@ FAULTS = (
         "domain/ledger_account.py",
         "        if grant.lasts(now) and grant.left_milli:\n            taken",
         "        if grant.left_milli:\n            taken",
-        "services/test_ledger_machine.py::test_the_books_are_those_of_the_model[sqlite]",
+        "services/test_ledger.py::test_the_sweeper",
     ),
     Fault(
         "an expired quote is taken",
@@ -461,7 +461,7 @@ FAULTS = (
         "services/ledger_books.py",
         '        return book if book["done"] else await self._finish(book)',
         "        return book",
-        "flows/test_ledger_kills.py::test_a_poster_killed",
+        "services/test_ledger.py::test_a_batch_of_balances",
     ),
     Fault(
         "what a dead process began is not finished",

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cauldron.domain.errors import Invalid, NotFound, Refused
+from cauldron.domain.errors import Invalid, NotFound, Refused, Unavailable
 from cauldron.domain.ledger import InsufficientPoints, LedgerConflict
 from cauldron.domain.ledger_account import OfferExpired
 from cauldron.domain.ledger_commands import CloseHold, HoldPoints, RefundLines
@@ -175,6 +175,8 @@ def test_the_sweeper_takes_expired_grants_and_closes_holds_whose_run_never_began
         sweeper = LedgerSweeper(world.books)
         assert await sweeper.sweep() == 0
         world.clock.pass_ms(500)
+        with pytest.raises(InsufficientPoints):  # what has expired is not spent, swept or not
+            await world.open("run:2", cap=1_001)
         assert await sweeper.sweep() == 1
         assert (await world.sums())["expired"] == 700
         world.clock.pass_ms(100)
@@ -305,6 +307,36 @@ def test_books_that_were_tampered_with_are_found_out(world, run, spoil, said):
         if spoil in ("balance", "posting"):
             await world.check.rewrite()
             assert (await world.check.verify()).problems == []
+
+    run(story())
+
+
+class Cut:
+    """A store that dies in the middle of writing balances."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def commit(self, ops, *, atomic=True):
+        if ops[0].table != "accounts":
+            return await self._store.commit(ops, atomic=atomic)
+        await self._store.commit(ops[: len(ops) // 2], atomic=atomic)
+        raise Unavailable("the process died")
+
+
+def test_a_batch_of_balances_that_was_written_in_part_is_written_to_its_end(world, run):
+    async def story():
+        await world.ledger.grant("ann", 5_000, actor="op", grant_id="g1")
+        dying = LedgerWorld(Cut(world.store), clock=world.clock)
+        with pytest.raises(Unavailable):
+            await dying.books.catch_up({"account:ann"})
+        await world.ledger.grant("ann", 7_000, actor="op", grant_id="g2")
+        await world.books.catch_up({"account:ann"})
+        assert await world.books.balances(["user:ann:available"]) == {"user:ann:available": 12}
+        await fine(world)
 
     run(story())
 
