@@ -5,6 +5,7 @@ all of it, so that one bad picture among hundreds is found without trying every 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,23 @@ def check_pieces(collection: Collection, plan: Plan, snapshot: Snapshot) -> None
         raise InvalidMany(list(problems.values()))
 
 
+def generator_inputs(snapshot: Snapshot, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """One piece's inputs, checked, with defaults filled in.
+
+    Raises:
+        InvalidMany: an input does not fit; paths lead into the collection document.
+    """
+    try:
+        return check_exposed(snapshot, inputs)
+    except InvalidMany as error:
+        raise InvalidMany(
+            [
+                replace(p, path="generator.inputs" + p.path.removeprefix(snapshot.spell.slug))
+                for p in error.problems
+            ]
+        ) from error
+
+
 def telling_rows(plan: Plan) -> list[int]:
     """Rows spread over the plan, and the first row of every value of every column."""
     rows = {i * plan.supply // SPREAD for i in range(SPREAD)}
@@ -60,11 +78,9 @@ def _composes(snapshot: Snapshot) -> bool:
 
 def _problems(inputs: Mapping[str, Any], snapshot: Snapshot, layers: "_Layers | None") -> Iterator[Problem]:
     try:
-        checked = check_exposed(snapshot, inputs)
+        checked = generator_inputs(snapshot, inputs)
     except InvalidMany as error:
-        for problem in error.problems:
-            path = "generator.inputs" + problem.path.removeprefix(snapshot.spell.slug)
-            yield Problem(path=path, code=problem.code, message=problem.message)
+        yield from error.problems
         return
     if layers is not None:
         yield from layers.problems(checked)

@@ -11,7 +11,8 @@ from cauldron.domain.collection import Collection, parse_collection
 from cauldron.domain.errors import NotFound
 from cauldron.domain.estimate import Interval, foretell
 from cauldron.domain.estimate_cost import by_tariff, tariff_micro_usd, told
-from cauldron.domain.snapshot import Snapshot, check_exposed, execution_plan
+from cauldron.domain.piece_checks import generator_inputs
+from cauldron.domain.snapshot import Snapshot, execution_plan
 from cauldron.services.casting import Caller
 from cauldron.services.collecting import Collecting, StoredPlan
 from cauldron.services.cooking import generator_of
@@ -124,7 +125,7 @@ def _tariffs(collection: Collection, snapshot: Snapshot, stored: StoredPlan) -> 
     found: list[float] = []
     for slot in sorted({i * supply // SAMPLE for i in range(SAMPLE)}):
         inputs: Mapping[str, Any] = resolve_inputs(collection, stored.plan.selection(slot))
-        cost = tariff_micro_usd(steps, check_exposed(snapshot, inputs))
+        cost = tariff_micro_usd(steps, generator_inputs(snapshot, inputs))
         if cost is None:
             return None
         found.append(cost)
