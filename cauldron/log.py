@@ -50,7 +50,7 @@ class Repeats:
         if len(self._said) >= MOST_LINES:
             self._said.clear()
         self._said[line] = (now, 0)
-        return event | {"repeated": left_out} if left_out else event
+        return {**event, "repeated": left_out} if left_out else event
 
 
 def set_up_logging(level: str) -> None:
