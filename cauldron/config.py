@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     rate_limit_anonymous: int = Field(
         default=600, ge=0, description="Requests a minute per address without a session or key; 0: no limit."
     )
+    payment_assets: list[str] = Field(
+        default=["points"], min_length=1, description="What invoices may be asked in, as a JSON list."
+    )
     metrics_open: bool = Field(
         default=False, description="Whether /metrics answers anybody on this machine without a key."
     )

@@ -23,7 +23,7 @@ from cauldron.api import (
     shortcuts,
     sub_path,
 )
-from cauldron.api.live import sse, websocket
+from cauldron.api.live import sse, tails, websocket
 from cauldron.api.routes import (
     analytics,
     callbacks,
@@ -36,9 +36,12 @@ from cauldron.api.routes import (
     internal,
     metrics,
     outputs,
+    payments,
     pieces,
     sessions,
     setup,
+    spell_pages,
+    spell_runs,
     spells,
     tools,
     uploads,
@@ -50,6 +53,7 @@ from cauldron.services.measuring import Measuring
 # A layer is a pure ASGI class made with (the application behind it, the studio).
 Layer = Callable[[ASGIApp, Studio], ASGIApp]
 LAYERS: tuple[Layer, ...] = (  # outermost first
+    tails.Tails,
     forwarded.Forwarded,
     sub_path.SubPath,
     request_log.RequestLog,
@@ -74,6 +78,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     outputs.router,
     uploads.router,
     tools.router,
+    spell_pages.router,
+    spell_runs.router,
+    payments.router,
     spells.router,
     casts.router,
     exports.router,
@@ -81,7 +88,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     callbacks.router,
     internal.router,
 )
-RAW_ROUTES: tuple[BaseRoute, ...] = (*sse.ROUTES, *websocket.ROUTES)  # beside FastAPI's own
+RAW_ROUTES: tuple[BaseRoute, ...] = (
+    *sse.ROUTES,
+    *spell_runs.ROUTES,
+    *websocket.ROUTES,
+)  # beside FastAPI's own
 
 
 class Api(FastAPI):

@@ -24,12 +24,16 @@ from cauldron.domain.errors import (
     Unavailable,
 )
 from cauldron.domain.identity import Forbidden, Throttled, Unauthenticated
+from cauldron.domain.invoice import InvoiceRejected
+from cauldron.domain.ledger import InsufficientPoints
 
 log = structlog.get_logger("cauldron.api")
 BROKEN = "something broke here; the log of the server says more"
 MAX_PROBLEMS = 50  # listed of one request
 STATUS: tuple[tuple[type[CauldronError], int], ...] = (  # the first that fits
     (Invalid, 422),
+    (InsufficientPoints, 402),
+    (InvoiceRejected, 403),
     (NotFound, 404),
     (Unauthenticated, 401),
     (Forbidden, 403),
@@ -42,7 +46,7 @@ STATUS: tuple[tuple[type[CauldronError], int], ...] = (  # the first that fits
     (Unavailable, 503),
 )
 TITLES = {
-    400: "Bad request", 401: "Not signed in", 403: "Not allowed", 404: "Not found",
+    400: "Bad request", 401: "Not signed in", 402: "Not enough points", 403: "Not allowed", 404: "Not found",
     405: "Method not allowed", 408: "Too slow", 409: "Not possible now", 410: "Gone",
     412: "Changed meanwhile", 413: "Too large", 414: "Address too long", 415: "Unsupported media type",
     416: "No such range", 422: "Not valid", 428: "Version needed", 429: "Too many requests",

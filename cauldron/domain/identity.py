@@ -71,7 +71,7 @@ class Principal:
     account: str
     user: str
     scopes: frozenset[Scope]
-    via: Literal["local", "session", "key"] = "local"
+    via: Literal["local", "session", "key", "invoice"] = "local"  # invoice: reads its own run
     credential: str = ""  # id of the session or key, for limits and logs
 
     def need(self, scope: Scope) -> None:

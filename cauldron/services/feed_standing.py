@@ -22,10 +22,15 @@ async def standing(authenticator: Authenticator, principals: Sequence[Principal]
     names = [record["userId"] for record in records.values() if record is not None]
     users = dict(zip(names, await register.store.get(USERS, names), strict=True)) if names else {}
     now = register.clock()
-    return [
-        local is not None if who.via == "local" else _stands(records.get(who.credential), users, who, now)
-        for who in principals
-    ]
+
+    def stays(who: Principal) -> bool:
+        if who.via == "invoice":  # the right to read a run comes from the run, and does not end
+            return True
+        return (
+            local is not None if who.via == "local" else _stands(records.get(who.credential), users, who, now)
+        )
+
+    return [stays(who) for who in principals]
 
 
 def _stands(record: Doc | None, users: Mapping[str, Doc | None], who: Principal, now_ms: int) -> bool:

@@ -21,6 +21,7 @@ TABLES: tuple[Table, ...] = (
         indexes=(
             Index(fields=("owner", "environment", "slug"), unique=True, where={"deleted": False}),
             Index(fields=("owner", "environment", "-updatedAt"), where={"deleted": False}),
+            Index(fields=("slug",), where={"deleted": False}),  # visitors know nothing else of it
             Index(fields=("legacyId",), where={"imported": True}),
         ),
     ),

@@ -6,6 +6,8 @@ are watched here. What is sent is made once for all clients at the same point.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 from starlette.requests import Request
@@ -14,7 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from cauldron.api.access import principal_of, studio_of
 from cauldron.api.live.connection import abort_of, keep_little
+from cauldron.api.live.tails import TAIL
 from cauldron.api.live.topics import SEPARATOR, check_owned, last_ids, named, parse_topics
+from cauldron.domain.identity import Principal
 from cauldron.services.feed_readers import News, Over, Reader
 from cauldron.services.feed_rings import Batch, Cursor
 
@@ -47,19 +51,36 @@ class EventStream:
         else:
             topics = parse_topics(request.query_params.get("topics"), who)
         await check_owned(studio, topics, who)
-        given = request.headers.get("last-event-id") or request.query_params.get("lastEventId") or ""
-        ids = last_ids(given[:MAX_ID_BYTES], len(topics))
-        async with studio.feeds.reading(who) as reader:
-            reader.abort = abort_of(scope)
-            for name, last_id in zip(topics, ids, strict=True):
-                reader.add(await studio.feeds.topic(name), last_id)
-            keep_little(scope)
-            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            watching = asyncio.create_task(_end_with_client(receive, reader))
-            try:
-                await _pump(reader, send)
-            finally:
-                watching.cancel()
+        await stream(request, send, topics=topics, who=who)
+
+
+async def stream(request: Request, send: Send, *, topics: Sequence[str], who: Principal) -> None:
+    """Answer with events of topics that ``who`` may read, until the client goes or may not go on."""
+    studio, scope = studio_of(request), request.scope
+    given = request.headers.get("last-event-id") or request.query_params.get("lastEventId") or ""
+    ids = last_ids(given[:MAX_ID_BYTES], len(topics))
+    async with AsyncExitStack() as stack:
+        reader = await stack.enter_async_context(studio.feeds.reading(who))
+        reader.abort = abort_of(scope)
+        for name, last_id in zip(topics, ids, strict=True):
+            reader.add(await studio.feeds.topic(name), last_id)
+        keep_little(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        tail = partial(_tail, reader, stack.pop_all())
+    if TAIL in scope["state"]:
+        scope["state"][TAIL] = tail
+    else:
+        await tail(request.receive, send)
+
+
+async def _tail(reader: Reader, held: AsyncExitStack, receive: Receive, send: Send) -> None:
+    """The events; ``held`` lets the reader go at the end."""
+    async with held:
+        watching = asyncio.create_task(_end_with_client(receive, reader))
+        try:
+            await _pump(reader, send)
+        finally:
+            watching.cancel()
 
 
 async def _end_with_client(receive: Receive, reader: Reader) -> None:

@@ -1,0 +1,1 @@
+"""Pages: our own templates, style sheets and scripts, and the functions that fill them."""

@@ -1,0 +1,73 @@
+"""Templates filled with plain values: the start page, the spell page, its version for crawlers, errors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jinja2
+
+from cauldron.web.assets import address_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where the studio is shown. ``origin`` is ``https://host``, or empty when it cannot be trusted."""
+
+    origin: str = ""
+    root: str = ""  # path of the site below which the studio lies
+
+    def path(self, path: str) -> str:
+        """A path as pages link to it."""
+        return f"{self.root}{path}"
+
+    def address(self, path: str) -> str:
+        """The same for those who read it elsewhere."""
+        return f"{self.origin}{self.root}{path}"
+
+    def asset(self, file: str) -> str:
+        """The path of a static file."""
+        return self.path(address_of(file))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visitor:
+    """Whether whoever looks at a page may cast, and what its requests must carry."""
+
+    may_cast: bool = False
+    csrf: str = ""
+
+
+def start_page(site: Site, *, spells: Sequence[Mapping[str, Any]], version: str) -> str:
+    """What the studio is, its public spells, and where its API is described."""
+    return _filled("start.html.j2", site=site, spells=spells, version=version)
+
+
+def spell_page(site: Site, *, meta: Mapping[str, Any], visitor: Visitor, notice: str = "") -> str:
+    """The page of a spell; ``meta`` is the document of ``GET /api/v1/spells/:slug/meta``."""
+    return _filled("spell.html.j2", site=site, meta=meta, visitor=visitor, notice=notice)
+
+
+def crawler_page(site: Site, *, meta: Mapping[str, Any]) -> str:
+    """The same in words and a picture, for those who run no scripts."""
+    return _filled("og.html.j2", site=site, meta=meta)
+
+
+def missing_page(site: Site) -> str:
+    """What is answered when there is no such page."""
+    return _filled("missing.html.j2", site=site)
+
+
+def _filled(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("cauldron.web", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
