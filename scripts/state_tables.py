@@ -5,7 +5,7 @@ Nothing here knows a transition. States are reached by commands, transitions are
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cauldron.domain import cook
@@ -134,6 +134,10 @@ def cook_answers() -> Iterator[Answer]:
             yield Answer(before=before.value, on=on, after=_after(history, command))
     over = (START, recorded(1, failed=True))  # a budget of none, and pieces left to make
     yield Answer(before="Cooking", on="failure budget exceeded", after=played(over).state.value)
+    spent = (replace(START, budget={"microUsd": 5}), replace(recorded(1), cost_micro_usd=5))
+    yield Answer(before="Cooking", on="budget used up", after=played(spent).state.value)
+    more = ResumeCook(key="r", budget={"microUsd": 9})
+    yield Answer(before="Paused", on="resume with a higher budget", after=played((*spent, more)).state.value)
 
 
 def _after(history: tuple[CookCommand, ...], command: CookCommand) -> str | None:
