@@ -101,6 +101,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.captured(hold, str(self.next()), [("a", 5 + self.step, 900, 100), ("b", 0, 10, 10)])
             if not place:
                 self.release(number=self.first_open(), times=1)
+                self.refund(number=1, whole=False)
 
     def run(self, coroutine: Any) -> Any:
         return self.runner.run(coroutine)
