@@ -40,7 +40,7 @@ class Run:
 class Interval:
     """A middle and the 80 % interval around it; without an interval ``low`` and ``high`` are None.
 
-    ``basis`` is ``none`` (nothing is known), ``tariff`` (declared, exact), ``own`` (the
+    ``basis`` is ``none`` (nothing is known), ``tariff`` (declared, exact), ``pieces`` (the
     run's own pieces, no interval), ``history`` (two variances), ``recent`` (the runs
     since a step) or ``calibrated`` (ratios, because ``history`` held too seldom).
     """
@@ -102,10 +102,10 @@ def foretell(rest: int, *, own: Sequence[float] = (), past: Sequence[Run] = ()) 
     """
     runs = [run for run in past if run.pieces > 0 and run.mean >= 0][:MOST_PAST]
     if rest <= 0:
-        return Interval(middle=0.0, low=0.0, high=0.0, basis="own", past_runs=len(runs))
+        return Interval(middle=0.0, low=0.0, high=0.0, basis="pieces", past_runs=len(runs))
     if len(runs) < LEAST_PAST:
         middle = rest * fmean(own) if own else None
-        return Interval(middle=middle, basis="own" if own else "none", past_runs=len(runs))
+        return Interval(middle=middle, basis="pieces" if own else "none", past_runs=len(runs))
     checks = replays(runs)
     hit_rate = fmean(held == 0 for _, held in checks) if checks else None
     basis, band = _chosen(rest, own, runs, checks, hit_rate)

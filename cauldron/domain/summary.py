@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cauldron.domain.prediction import Interval, PastRun, predict
+from cauldron.domain.estimate import Interval, Run, foretell
 
 UNKNOWN = "unknown"  # a cost nobody knows: it counts as missing, not as nothing
 LEVEL = 0.8  # of the intervals
@@ -14,7 +14,7 @@ def cook_summary(
     *,
     sources: Sequence[str] = (),
     own: Sequence[tuple[float, float]] = (),
-    past: Sequence[tuple[PastRun, PastRun]] = (),
+    past: Sequence[tuple[Run, Run]] = (),
 ) -> dict[str, Any]:
     """Progress and cost of a cook.
 
@@ -22,7 +22,7 @@ def cook_summary(
         status: what ``cook_status`` holds, ``running`` counted from the queue.
         sources: where the cost figures come from (``reported``, ``tariff``, …).
         own: (seconds, USD) of pieces of this cook, a sample.
-        past: (seconds, USD) totals of ended cooks with the same generator, newest first.
+        past: (seconds, USD) per piece of ended cooks with the same generator, newest first.
     """
     total = int(status["targetSupply"])
     left = int(status["queued"]) + int(status["running"])
@@ -55,7 +55,7 @@ def cook_summary(
         "rate": status["rate"],
         "eta": _eta(status, left, own, past),
         "costToCome": interval_document(
-            predict(rest=left, own=[each[1] for each in own], past=[each[1] for each in past]), digits=6
+            foretell(left, own=[each[1] for each in own], past=[each[1] for each in past]), digits=6
         ),
         "failures": [
             {"code": code, "count": count}
@@ -70,11 +70,11 @@ def _eta(
     status: Mapping[str, Any],
     left: int,
     own: Sequence[tuple[float, float]],
-    past: Sequence[tuple[PastRun, PastRun]],
+    past: Sequence[tuple[Run, Run]],
 ) -> dict[str, Any]:
     """Seconds until nothing is queued: work still to do, divided by how much of it is done side by side."""
     seconds = [each[0] for each in own]
-    work = predict(rest=left, own=seconds, past=[each[0] for each in past])
+    work = foretell(left, own=seconds, past=[each[0] for each in past])
     mean = sum(seconds) / len(seconds) if seconds else 0.0
     side_by_side = float(status["rate"]) * mean
     if status["state"] != "Cooking" or side_by_side <= 0:

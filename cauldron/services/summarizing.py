@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.domain.cook_state import ENDED
 from cauldron.domain.errors import CauldronError
-from cauldron.domain.prediction import MOST_PAST, PastRun
+from cauldron.domain.estimate import Run
 from cauldron.domain.summary import cast_summary, cook_summary
 from cauldron.ports.storage import Doc
 from cauldron.services.cooking import Cooking
+from cauldron.services.past_cooks import past_cooks
 from cauldron.services.recipes import Recipes
 
 SAMPLE = 200  # pieces looked at
-LOOKED_AT = 100  # earlier cooks, of which those with the same generator count
 
 
 @dataclass(slots=True)
@@ -54,24 +53,8 @@ class Summarizing:
             if piece.get("durationMs") is not None and piece["state"] != "failed"
         ]
 
-    async def _past(self, parent: Mapping[str, Any]) -> list[tuple[PastRun, PastRun]]:
+    async def _past(self, parent: Mapping[str, Any]) -> list[tuple[Run, Run]]:
         """Ended cooks of the owner with the same generator, newest first."""
-        where, order = {"owner": parent["owner"]}, ("owner", "-startedAt")
-        store = self.cooking.store
-        earlier = await store.find("cooks", where, order=order, limit=LOOKED_AT)
-        ids = [
-            doc["_id"]
-            for doc in earlier
-            if doc["status"] in ENDED
-            and doc.get("generator") == parent["generator"]
-            and doc["generationCount"]
-        ][:MOST_PAST]
-        found = await store.get("cook_status", ids) if ids else []
-        return [
-            (
-                PastRun(pieces=doc["generationCount"], total=doc["durationMs"] / 1000),
-                PastRun(pieces=doc["generationCount"], total=doc["costUsd"]),
-            )
-            for doc in found
-            if doc is not None and doc.get("generationCount")
-        ]
+        store, generator = self.cooking.store, parent["generator"]
+        found = await past_cooks(store, owner=parent["owner"], generator=generator)
+        return [(each.seconds, each.usd) for each in found]

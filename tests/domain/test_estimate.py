@@ -44,7 +44,7 @@ def test_fewer_than_five_runs_make_no_interval(count):
 
 def test_the_runs_own_pieces_make_a_middle_but_no_interval():
     found = foretell(10, own=[2.0, 4.0], past=shifted(2))
-    assert (found.middle, found.low, found.high, found.basis) == (30.0, None, None, "own")
+    assert (found.middle, found.low, found.high, found.basis) == (30.0, None, None, "pieces")
 
 
 def test_five_runs_make_an_interval():

@@ -89,7 +89,7 @@ def test_failed_tries_are_paid_for_too(costs, pieces, factor):
     [
         (exactly(5.0), "declared by the tools"),
         (Interval(past_runs=3), "no estimate yet: 3 earlier runs, 5 are needed"),
-        (Interval(middle=1.0, basis="own", past_runs=0), "from its own pieces, without an interval"),
+        (Interval(middle=1.0, basis="pieces", past_runs=0), "from its own pieces, without an interval"),
         (
             Interval(low=1.0, middle=2.0, high=3.0, basis="history", past_runs=9, hit_rate=0.75, checked=4),
             "from 9 earlier runs; 3 of the last 4 intervals held",
