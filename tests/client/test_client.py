@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,13 @@ HOWTO = Path(__file__).parents[2] / "docs/howto/python-client.md"
 
 
 @asynccontextmanager
-async def house(home: Path):
-    """A studio at work behind a server: the studio, the server's address, an owner's key."""
-    async with open_studio(home) as studio, serving(studio) as port, studio.running():
+async def house(home: Path, *, work: bool = True):
+    """A studio, at work or not, behind a server: the studio, the server's address, an owner's key."""
+    async with AsyncExitStack() as stack:
+        studio = await stack.enter_async_context(open_studio(home))
+        port = await stack.enter_async_context(serving(studio))
+        if work:
+            await stack.enter_async_context(studio.running())
         _, _, key = await owner_key(studio)
         yield studio, f"http://127.0.0.1:{port}", key
 
@@ -169,7 +173,7 @@ def test_a_stream_survives_cuts_without_gap_or_double(run, home, hold):
     rng = random.Random(5)
 
     async def story():
-        async with house(home) as (studio, url, key):
+        async with house(home, work=False) as (studio, url, key):
             port = int(url.rpartition(":")[2])
             await start_cook(studio)
             cutting = Cutting(port, lambda: rng.randrange(600, 4000), hold=hold)
@@ -234,7 +238,7 @@ def test_a_server_that_is_gone_is_unreachable_not_endless(monkeypatch):
 
 def test_a_reset_is_handed_on_as_a_beginning(run, home):
     async def story():
-        async with house(home) as (studio, url, key), api.AsyncClient(url, key) as client:
+        async with house(home, work=False) as (studio, url, key), api.AsyncClient(url, key) as client:
             await start_cook(studio)
             stream = client.cooks.stream("c1", last_id="1.ff.99.0")
             first = await anext(stream)
@@ -261,7 +265,7 @@ def test_leaving_a_blocking_stream_closes_its_connection(run, home):
         return ""
 
     async def story():
-        async with house(home) as (studio, url, key):
+        async with house(home, work=False) as (studio, url, key):
             await start_cook(studio)
             assert await in_thread(lambda: watch(url, key)) == "snapshot"
             async with asyncio.timeout(5):

@@ -18,6 +18,7 @@ from cauldron.api.access import principal_of, studio_of
 from cauldron.api.live.connection import abort_of, keep_little
 from cauldron.api.live.tails import TAIL
 from cauldron.api.live.topics import SEPARATOR, check_owned, last_ids, named, parse_topics
+from cauldron.domain.errors import CauldronError
 from cauldron.domain.identity import Principal
 from cauldron.services.feed_readers import News, Over, Reader
 from cauldron.services.feed_rings import Batch, Cursor
@@ -105,6 +106,9 @@ async def _pump(reader: Reader, send: Send) -> None:
             if over.reason == "left":
                 return
             data, more = _goodbye(over.reason), False
+        except CauldronError as failure:  # the store is away: the client comes back and goes on
+            log.warning("stream ended", code=failure.code, account=reader.who.account)
+            data, more = _goodbye("unavailable"), False
 
 
 def _bytes(news: News, cursors: Sequence[Cursor]) -> bytes:

@@ -221,6 +221,9 @@ class Session:
                 goodbye = {"type": "goodbye", "payload": {"reason": over.reason}}
                 await self._say(orjson.dumps(goodbye), reader)
                 raise Closed(1001, over.reason) from over
+            except CauldronError as failure:  # the store is away
+                log.warning("stream ended", code=failure.code, account=reader.who.account)
+                raise Closed(LATER, "unavailable") from failure
             for _, batch in news:
                 for text in _frames(batch):
                     await self._say(text, reader)

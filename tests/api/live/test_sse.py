@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack, contextmanager
 
+import httpx2
 import pytest
 
 from cauldron.services import feed_resuming
@@ -188,7 +189,8 @@ def test_after_a_restart_of_the_server_a_stream_goes_on(run, home):
                 reading.events = [event for event in reading.events if event.own_id][:-1]
                 reading.last_id = reading.events[-1].id  # in the middle of a commit
         async with open_studio(home) as studio:
-            await record(studio, "c1", *range(4, 40))
+            for piece in range(4, 40):
+                await record(studio, "c1", piece)
             async with serving(studio) as reading.port:
                 await record(studio, "c1", 40)
                 await reading.connect(until=reading.has(40))
@@ -363,6 +365,20 @@ def test_an_account_may_open_so_many_streams(run, home):
             assert again.status == 200
             again.close()
             wires[1].close()
+
+    run(story())
+
+
+def test_who_asks_for_the_head_of_a_stream_gets_just_that(run, home):
+    async def story():
+        async with open_studio(home) as studio, serving(studio) as port:
+            await start_cook(studio)
+            async with httpx2.AsyncClient(timeout=5) as client:
+                answer = await client.head(f"http://127.0.0.1:{port}/api/v1/cooks/c1/stream")
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert answer.content == b""
+            await until(lambda: not studio.feeds.readers)
 
     run(story())
 
