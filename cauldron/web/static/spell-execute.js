@@ -39,6 +39,14 @@ const mediaPath = (ref, edge) =>
   `${root}/api/v1/media/${ref.media.slice(7)}${edge ? `/thumbnail?edge=${edge}` : ""}`;
 const isPicture = (ref) => /^image\/(a?png|jpeg|webp|gif)/.test(ref.mime);
 
+// Results are told a moment before they can be fetched.
+function image(src, props) {
+  const node = el("img", { ...props, src });
+  let tries = 0;
+  node.onerror = () => tries++ < 6 && setTimeout(() => { node.src = src; }, 250 * tries);
+  return node;
+}
+
 function field(name, whole, required, value) {
   const schema = { ...(whole.anyOf?.[0] ?? {}), ...whole };
   const id = `in-${name}`;
@@ -377,7 +385,7 @@ function ended({ step, generationId, status, durationMs, outputs }) {
   if (durationMs !== undefined) each.note.textContent = !durationMs ? "reused" : durationMs < 1000 ? `${durationMs} ms` : `${(durationMs / 1000).toFixed(1)} s`;
   const ref = Object.values(outputs ?? {}).flat().find((value) => value?.media && isPicture(value));
   if (ref && !each.node.querySelector("img")) {
-    each.node.append(el("img", { src: mediaPath(ref, 128), alt: `What “${each.label}” made` }));
+    each.node.append(image(mediaPath(ref, 128), { alt: `What “${each.label}” made` }));
   }
   begin();
 }
@@ -419,7 +427,7 @@ function figure(name, value, index) {
   const path = mediaPath(value), kind = value.mime.split("/")[0];
   const said = el("span", { className: "quiet", role: "status" });
   const shown = kind === "image" && isPicture(value)
-    ? el("img", { src: path, alt: `Result ${index + 1}: ${meta.title}`, width: value.width ?? 0, height: value.height ?? 0 })
+    ? image(path, { alt: `Result ${index + 1}: ${meta.title}`, width: value.width ?? 0, height: value.height ?? 0 })
     : kind === "video" || kind === "audio" ? el(kind, { src: path, controls: true }) : el("p", { textContent: name });
   const end = { jpeg: "jpg", "svg+xml": "svg" }[value.mime.split("/")[1]] ?? value.mime.split("/")[1];
   const file = `${slug}-${value.media.slice(7, 15)}.${end}`;

@@ -109,8 +109,7 @@ OPEN = {
 PUBLIC = {
     "GET /", "GET /static/{name}", "GET /spells/{slug}", "GET /spells/{slug}/og",
     "GET /spells/{slug}/og/image", "GET /spells/{slug}/previews/{digest}",
-    "GET /api/v1/spells/{slug}/meta", "GET /api/v1/spells/{slug}/stream",
-    "POST /api/v1/spells/cast", "POST /api/v1/payments/invoice",
+    "GET /api/v1/spells/{slug}/meta",
 }  # fmt: skip
 MISSING = "01a1f93554e27f5b1647b928a108e46b"
 
