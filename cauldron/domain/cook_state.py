@@ -7,6 +7,7 @@ would cost 46 s per 100,000 pieces. A 100,000-piece state holds about 1 MB.
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -35,15 +36,13 @@ PIECE_STATES = ("queued", "generated", "failed", "approved", "rejected", "culled
 AFTER = {"approved": APPROVED, "rejected": REJECTED, "culled": CULLED, "kept": KEPT, "reset": GENERATED}
 
 
+@dataclass(slots=True)
 class Noted:
     """What other services told of a parent: it stands beside the facts."""
 
-    __slots__ = ("cost_micro_usd", "generations", "times")
-
-    def __init__(self) -> None:
-        self.times = 0
-        self.cost_micro_usd = 0
-        self.generations = 0
+    times: int = 0
+    cost_micro_usd: int = 0
+    generations: int = 0
 
     def add(self, data: Mapping[str, Any]) -> None:
         """Fold one ParentNoted, in place."""
