@@ -66,6 +66,7 @@ async def _key(
             "once, and answered again with its first answer for a day.",
             min_length=1,
             max_length=255,
+            pattern=r"^[!-~]([ -~]*[!-~])?$",
         ),
     ] = None,
 ) -> str | None:

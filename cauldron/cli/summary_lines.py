@@ -5,7 +5,12 @@ from typing import Any
 
 from cauldron.cli.progress import duration
 
-BASIS = {"history": "from earlier cooks", "calibrated": "from how far off earlier ones were"}
+BASIS = {
+    "history": "from earlier cooks",
+    "recent": "from the latest cooks",
+    "calibrated": "from how far off earlier ones were",
+    "tariff": "by tariff",
+}
 
 
 def summary_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -15,7 +20,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
     if eta["low"] is not None:
         between = f"{duration(eta['low'])} to {duration(eta['high'])}"
         held = f", held {eta['hitRate']:.0%} of the time" if eta["hitRate"] is not None else ""
-        lines.append(f"left {between} in 8 of 10 cooks ({BASIS[eta['basis']]}{held})")
+        lines.append(f"left {between} in 8 of 10 cooks ({BASIS.get(eta['basis'], eta['basis'])}{held})")
     if cost["usdPerPiece"] is not None:
         source = " and ".join(cost["sources"]) or "unknown"
         sure = "" if cost["known"] else ", so the cost is not known"

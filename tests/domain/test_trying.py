@@ -25,7 +25,7 @@ DOCUMENT = {
         {"name": "Mood", "options": [{"name": "Calm"}, {"name": "Wild"}]},
         {"name": "Number", "range": {"from": 1, "to": 50}},
     ],
-    "rules": [{"id": "calm", "exclude": [{"Hat": "Crown"}, {"Mood": "Wild"}]}],
+    "rules": [{"id": "calm", "excludes": [{"Hat": "Crown"}, {"Mood": "Wild"}]}],
 }  # fmt: skip
 
 
