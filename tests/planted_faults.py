@@ -196,8 +196,8 @@ FAULTS = (
     Fault(
         "the window has no end",
         "services/owning.py",
-        "room = self.window - unmade_below(cook, tended.enqueued)",
-        "room = 10**9",
+        "min(self.window - in_flight, paid_for)",
+        "paid_for",
         "services/test_owning.py::test_the_queue_holds_a_window",
     ),
     Fault(
@@ -261,7 +261,7 @@ FAULTS = (
     Fault(
         "a failure is retried for ever",
         "services/working.py",
-        'return bool(job["attempt"] < job.get("attempts", 1))',
+        'return bool(result.get("tries", job["attempt"]) < job.get("attempts", 1))',
         "return True",
         "services/test_working.py::test_after_the_last_attempt",
     ),

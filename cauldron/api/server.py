@@ -140,10 +140,9 @@ class Server:
         server.should_exit = True
         drained = asyncio.create_task(self.engine.stop(drain_s=self.drain_s))
         hurry = asyncio.create_task(self._hurry.wait())
-        await asyncio.wait(
-            [hurry, asyncio.gather(drained, serving, return_exceptions=True)],
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        ended = asyncio.gather(drained, serving, return_exceptions=True)
+        ends: list[asyncio.Future[Any]] = [hurry, ended]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if self._hurry.is_set():
             server.force_exit = True
             drained.cancel()

@@ -137,9 +137,9 @@ def price_milli(cost: int, terms: Terms) -> int:
 
 
 def lines_of(steps: Sequence[Mapping[str, Any]], terms: Terms, *, piece: int, attempt: int) -> list[Line]:
-    """What the steps of a successful run are to be paid for: those that succeeded in its last attempt."""
+    """What a successful run is to be paid for: the last success of each step, also of an earlier attempt."""
     lines = []
-    for step in (s for s in steps if _is_paid(s, attempt)):
+    for step in (steps[place] for place in _paid_places(steps)):
         cost = cost_milli(step["costMicroUsd"], terms)
         lines.append(Line(step["step"], piece, attempt, price_milli(cost, terms), cost))
     if lines and terms.flat_milli:
@@ -182,12 +182,17 @@ def charged_steps(
     lines = lines_of(steps, charge.terms, piece=piece, attempt=attempt)
     shares = share_all(lines, charge.terms, left_milli=left_milli)
     paid = {line.step: _told(line, each) for line, each in zip(lines, shares, strict=True)}
-    return [{**step, "charge": paid[step["step"]]} if _is_paid(step, attempt) else step for step in steps]
+    places = set(_paid_places(steps))
+    return [
+        {**step, "charge": paid[step["step"]]} if place in places else step
+        for place, step in enumerate(steps)
+    ]
 
 
-def _is_paid(step: Mapping[str, Any], attempt: int) -> bool:
-    """Whether a step succeeded in the run's last attempt: nothing else is paid for."""
-    return bool(step["status"] == "success" and step.get("attempt", attempt) == attempt)
+def _paid_places(steps: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Where the last success of each step stands: what was tried before it is not paid for."""
+    last = {step["step"]: place for place, step in enumerate(steps) if step["status"] == "success"}
+    return sorted(last.values())
 
 
 def _told(line: Line, charged: Charged) -> dict[str, int]:
