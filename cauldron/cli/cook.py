@@ -14,8 +14,8 @@ from cauldron.cli.budgets import BudgetPoints, BudgetUsd, DryRun, checked, lines
 from cauldron.cli.callback import Callback, told
 from cauldron.cli.output import command, emit, size, talk
 from cauldron.cli.progress import COLOURS, follow_cook, line, settled
-from cauldron.cli.summary_lines import summary_lines
 from cauldron.cli.session import find_collection, naming, run
+from cauldron.cli.summary_lines import summary_lines
 from cauldron.domain.errors import Refused
 from cauldron.domain.times import iso
 from cauldron.services.cooking import Wanted
