@@ -27,6 +27,8 @@ RETIRING = {
     "/internal/spellCasts": "/internal/casts",
     "/internal/spellCasts/{cast_id}": "/internal/casts",
     "/internal/cookExecutions/{cook_id}": "/internal/cooks",
+    "/api/v1/payments/prepare-spell": "/api/v1/payments/invoice",
+    "/api/v1/payments/confirm": "/api/v1/spells/cast",
 }
 DEPRECATED_SINCE = b"@1795132800"  # 2026-11-20
 SUNSET = b"Sat, 20 Nov 2027 00:00:00 GMT"

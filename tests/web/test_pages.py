@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from cauldron.adapters.share_card import draw_card
+from cauldron.domain.tool import Costing
+from cauldron.services.tools import register_tools
 from tests.api.foundation.conftest import place, sqlite_place  # noqa: F401 - fixtures
 from tests.web.stage import LANTERN, ROOT, publish, show
 
@@ -156,6 +158,54 @@ def test_a_newer_version_does_not_change_what_was_quoted(town, run):
         run_id = (await cast(town, invoice["invoiceId"])).json()["runId"]
         assert (await town.ann.get(f"/api/v1/casts/{run_id}")).json()["version"] == "1"
         assert (await quoted(town))["spellVersion"] == "2"
+
+    run(story())
+
+
+def test_the_older_names_still_answer_and_say_when_they_go(town, run):
+    async def story():
+        old = "/api/v1/payments/"
+        asked = await town.ann.post(f"{old}prepare-spell", json=QUOTE)
+        body = {"slug": "lantern", "invoiceId": asked.json()["invoiceId"], "context": {"words": "hi"}}
+        told = await town.ann.post(f"{old}confirm", json=body)
+        assert (asked.status_code, told.status_code) == (200, 202), told.text
+        for answer, new in ((asked, "payments/invoice"), (told, "spells/cast")):
+            assert {"deprecation", "sunset"} <= set(answer.headers)
+            assert answer.headers["link"] == f'</api/v1/{new}>; rel="successor-version"'
+        page = (await town.nobody.get("/spells/lantern", params={"from": "preview"})).text
+        assert 'class="notice"' in page
+        assert 'class="notice"' not in (await town.nobody.get("/spells/lantern")).text
+
+    run(story())
+
+
+async def priced(town):
+    """The lantern with a tool that costs 5 cents a run."""
+    free = town.studio.tools.resolve("text.card")
+    tool = replace(free, id="paid.card", costing=Costing(amount_micro_usd=50_000))
+    studio = town.studio
+    await register_tools(
+        studio.store, [tool], owner=studio.owner, actor="t", environment="live", now_ms=studio.clock()
+    )
+    step = LANTERN["steps"][0] | {"tool": "paid.card"}
+    await publish(studio, LANTERN | {"slug": "paid", "steps": [step]})
+
+
+def test_too_few_points_are_402_with_what_is_missing_and_then_the_same_invoice_pays(town, run):
+    async def story():
+        await priced(town)
+        invoice = await quoted(town, who="bob", spellSlug="paid")
+        assert 50 <= invoice["costPts"] <= invoice["capPts"] <= 50.01  # at 1,000 points for a dollar
+        answer = await cast(town, invoice["invoiceId"], who="bob", slug="paid")
+        assert code(answer) == (402, "insufficient_points")
+        assert answer.json()["details"]["missingPts"] == invoice["capPts"]
+        account = town.users["bob"]["account"]
+        await town.studio.workshop.ledger.grant(account, 60_000, actor="t")
+        answer = await cast(town, invoice["invoiceId"], who="bob", slug="paid", words="x" * 41)
+        assert answer.status_code == 422
+        assert (await town.studio.workshop.ledger.balance(account))["heldPts"] == 0
+        assert (await cast(town, invoice["invoiceId"], who="bob", slug="paid")).status_code == 202
+        assert (await town.studio.workshop.ledger.balance(account))["heldPts"] == invoice["capPts"]
 
     run(story())
 

@@ -117,7 +117,7 @@ class Me(Answer):
     role: RoleName
     account: str
     scopes: list[Scope]
-    via: Literal["local", "session", "key"]
+    via: Literal["local", "session", "key", "invoice"]
     csrf_token: Annotated[str | None, Field(description="For the header X-CSRF-Token; sessions only.")] = None
 
 

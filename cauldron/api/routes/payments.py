@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from cauldron.api.access import Caster, Key, TheStudio, caller_of
 from cauldron.api.answers import json_answer
+from cauldron.api.routes.spell_runs import CastSpellBody, StartedRun, cast_spell
 from cauldron.api.shapes import Answer, Body
 
 router = APIRouter(prefix="/api/v1/payments", tags=["payments"])
@@ -43,3 +44,26 @@ async def make_invoice(body: InvoiceBody, studio: TheStudio, who: Caster, key: K
         body.spell_slug, asset=body.asset, caller=caller, key=key
     )
     return json_answer(invoice)
+
+
+@router.post(
+    "/prepare-spell",
+    summary="The older name of asking for an invoice",
+    responses={200: {"model": InvoiceAnswer}},
+    deprecated=True,
+)
+async def prepare_spell(body: InvoiceBody, studio: TheStudio, who: Caster, key: Key) -> Response:
+    """The same as `POST /api/v1/payments/invoice`, until the day that the header `Sunset` names."""
+    return await make_invoice(body, studio, who, key)
+
+
+@router.post(
+    "/confirm",
+    status_code=202,
+    summary="The older name of casting on an invoice",
+    responses={202: {"model": StartedRun}},
+    deprecated=True,
+)
+async def confirm_spell(body: CastSpellBody, studio: TheStudio, who: Caster) -> Response:
+    """The same as `POST /api/v1/spells/cast`, until the day that the header `Sunset` names."""
+    return await cast_spell(body, studio, who)

@@ -77,6 +77,7 @@ OWN = {
     "GET /api/v1/callbacks/secret", "POST /api/v1/callbacks/secret", "GET /api/v1/callbacks/deliveries",
     "GET /api/v1/me", "POST /api/v1/me/password", "GET /api/v1/keys", "POST /api/v1/keys",
     "POST /api/v1/payments/invoice", "POST /api/v1/spells/cast", "GET /api/v1/spells/{slug}/stream",
+    "POST /api/v1/payments/prepare-spell", "POST /api/v1/payments/confirm",
     "GET /api/v1/events", "GET /api/v1/invitations", "GET /api/v1/tools", "GET /api/v1/tools/{tool_id}",
 }  # fmt: skip
 # What needs a scope that a creator lacks.
