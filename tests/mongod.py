@@ -28,6 +28,7 @@ from pymongo.errors import PyMongoError, WTimeoutError
 PR_SET_PDEATHSIG = 1
 START_S = 60.0  # a busy machine; alone it takes 0.3 s
 SYNC_MS, SYNC_TRIES = 10_000, 5
+MOST_DATABASES = 25  # served by one set, before files it keeps open add up to its limit
 # A database of a studio opens some 180 files, which dropping it does not close by itself.
 CLOSE_FILES_SOON = "file_manager=(close_idle_time=2,close_scan_interval=1,close_handle_minimum=0)"
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -83,6 +84,7 @@ class ReplicaSet:
         self._cache_gb = cache_gb
         self.ports = free_ports(nodes)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.served = self.in_use = 0  # databases: since the start, and now
         for port in self.ports:
             self.start(port)
         self._initiate()
@@ -218,7 +220,15 @@ def single() -> ReplicaSet:
 @contextlib.contextmanager
 def database(nodes: ReplicaSet | None = None) -> Iterator[str]:
     """The URL of a database of its own, dropped afterwards."""
-    nodes, name = nodes or single(), f"test_{secrets.token_hex(6)}"
-    yield nodes.url(name)
-    with nodes.client() as client:
-        client.drop_database(name)
+    shared, name = nodes is None, f"test_{secrets.token_hex(6)}"
+    nodes = nodes or single()
+    nodes.served, nodes.in_use = nodes.served + 1, nodes.in_use + 1
+    try:
+        yield nodes.url(name)
+        with nodes.client() as client:
+            client.drop_database(name)
+    finally:
+        nodes.in_use -= 1
+        if shared and nodes.served >= MOST_DATABASES and not nodes.in_use and nodes is single():
+            single.cache_clear()
+            nodes.stop()
