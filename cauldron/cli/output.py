@@ -23,11 +23,12 @@ COMMAND = "cauldron"
 
 
 def emit(result: Mapping[str, Any], *, as_json: bool, text: str | None = None) -> None:
-    """Print a result to stdout: one JSON object, or ``text`` for people."""
+    """Print a result to stdout, at once: one JSON object, or ``text`` for people."""
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
     else:
         sys.stdout.write((text if text is not None else _plain(result)) + "\n")
+    sys.stdout.flush()  # the command may go on for long, and a pipe would keep the line
 
 
 def _plain(result: Mapping[str, Any]) -> str:
