@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -26,18 +27,19 @@ class Serving:
 
     def __init__(self, home, port, *more):
         self.port, self.home = port, home
+        self.log = home.parent / f"server-{secrets.token_hex(4)}.log"
         environment = os.environ | {"CAULDRON_HOME": str(home), "CAULDRON_PROCESSES": "1"}
         self.process = subprocess.Popen(
             [*COMMAND, "--port", str(port), *more],
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.log.open("w"),  # a pipe that nobody reads would fill, and stop the server
             text=True,
         )
 
     def url(self):
         line = self.process.stdout.readline()
-        assert line, self.process.stderr.read()
+        assert line, self.log.read_text()
         return json.loads(line)["url"]
 
     def ask(self, path, body=None, method=None):
@@ -50,10 +52,14 @@ class Serving:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read())
 
+    def ended(self):
+        """Exit status, and what was said on stderr."""
+        self.process.communicate(timeout=60)
+        return self.process.returncode, self.log.read_text()
+
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
-        return self.process.returncode, out, err
+        return self.ended()
 
 
 @pytest.fixture
@@ -77,7 +83,7 @@ def test_a_server_prints_its_address_and_ends_in_good_order(serving):
     server = serving()
     assert server.url() == f"http://127.0.0.1:{server.port}"
     assert server.ask("/readyz")["ready"] is True
-    code, _, err = server.end()
+    code, err = server.end()
     assert code == 0, err
     assert "closed" in err
     assert "Traceback" not in err
@@ -88,8 +94,8 @@ def test_a_taken_port_is_one_clear_line(serving):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         server = serving(port=taken.getsockname()[1])
-        _, err = server.process.communicate(timeout=60)
-    assert server.process.returncode == 1
+        code, err = server.ended()
+    assert code == 1
     lines = [line for line in err.splitlines() if line.strip()]
     assert len(lines) == 1, err
     assert "is taken" in lines[0]
@@ -97,8 +103,8 @@ def test_a_taken_port_is_one_clear_line(serving):
 
 def test_nobody_is_let_in_before_there_is_an_owner(serving):
     server = serving("--host", "0.0.0.0")
-    _, err = server.process.communicate(timeout=60)
-    assert server.process.returncode == 1
+    code, err = server.ended()
+    assert code == 1
     assert "no owner yet" in err
 
 
@@ -141,7 +147,7 @@ def test_a_stream_is_told_goodbye_and_the_worker_finishes_what_it_began(serving)
             f"GET /api/v1/cooks/{cook}/stream HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
         )
         assert b"200 OK" in stream.recv(65536)
-        code, _, err = server.end()
+        code, err = server.end()
         rest = b""
         while chunk := stream.recv(65536):
             rest += chunk
