@@ -101,6 +101,26 @@ def test_the_picture_beside_links_shows_a_real_output(town, run):
     assert run(town.nobody.get("/spells/lantern/previews/" + "0" * 64)).status_code == 404
 
 
+def test_its_owner_chooses_the_pictures_from_its_outputs_and_no_others(town, run):
+    async def story():
+        async with town.studio.running():
+            run_id = (await cast(town, (await quoted(town))["invoiceId"])).json()["runId"]
+            done = await town.until("ann", f"/api/v1/casts/{run_id}", lambda c: c["status"] == "completed")
+            other = await town.ann.post("/api/v1/casts", json={"tool": "text.card", "inputs": {"text": "x"}})
+            other_id = other.json()["runId"]
+            await town.until("ann", f"/api/v1/casts/{other_id}", lambda c: c["status"] == "completed")
+        path, output = "/api/v1/spells/lantern/previews", done["generationIds"][0]
+        assert code(await town.bob.put(path, json={"outputs": [output]}))[0] == 404
+        assert code(await town.ann.put(path, json={"outputs": [f"{other_id}.1.0"]}))[0] == 404
+        chosen = await town.ann.put(path, json={"outputs": [output]})
+        assert chosen.status_code == 200, chosen.text
+        meta = (await town.nobody.get("/api/v1/spells/lantern/meta")).json()
+        assert (await town.nobody.get(meta["previews"][0]["path"])).status_code == 200
+        assert run_id not in str(meta)
+
+    run(story())
+
+
 def test_a_card_of_a_damaged_picture_has_the_words_alone(write):
     broken = write("broken.png", b"\x89PNG nonsense")
     assert draw_card(broken, title="A", caption="b") == draw_card(None, title="A", caption="b")

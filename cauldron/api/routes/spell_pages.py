@@ -8,14 +8,16 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
+from pydantic import Field
 from starlette.responses import Response
 
 from cauldron import __version__
-from cauldron.api.access import TheStudio
+from cauldron.api.access import Editor, TheStudio, caller_of
 from cauldron.api.answers import json_answer
 from cauldron.api.authentication import session_token
 from cauldron.api.origins import is_secure
-from cauldron.api.shapes import Answer
+from cauldron.api.routes.spells import find_spell, spellbook
+from cauldron.api.shapes import Answer, Body
 from cauldron.bootstrap import Studio
 from cauldron.domain.credentials import SESSION, parse_token
 from cauldron.domain.errors import CauldronError, NotFound
@@ -23,7 +25,9 @@ from cauldron.domain.hashing import content_hash
 from cauldron.domain.identity import Principal
 from cauldron.domain.media import MediaRef, digest_of, is_media
 from cauldron.ports.sharing import CARD_HEIGHT, CARD_MIME, CARD_WIDTH
+from cauldron.services.media_grants import media_in
 from cauldron.services.offering import Offer
+from cauldron.services.owned import owned
 from cauldron.services.thumbnails import PICTURES
 from cauldron.web.assets import assets
 from cauldron.web.pages import Site, Visitor, crawler_page, missing_page, spell_page, start_page
@@ -164,6 +168,45 @@ async def get_meta(slug: Slug, request: Request, studio: TheStudio) -> Response:
     """For everybody: what it makes, takes and costs. A private spell, or one not published, is not there."""
     offer = await studio.workshop.offering.find(slug)
     return json_answer(await meta_document(studio, offer, site_of(request, studio)))
+
+
+class PreviewsBody(Body):
+    """Which pictures a spell is shown with: executions of its own steps, the first one largest."""
+
+    outputs: list[str] = Field(max_length=MOST_PREVIEWS, examples=[["01a1f93554e27f5b1647b928a108e46b.1.0"]])
+
+
+class PreviewsAnswer(Answer):
+    """The references that are kept."""
+
+    preview_images: list[dict[str, Any]]
+
+
+@router.put(
+    "/api/v1/spells/{spell}/previews",
+    tags=["spells"],
+    summary="Choose the pictures that a spell is shown with",
+    responses={200: {"model": PreviewsAnswer}},
+)
+async def choose_previews(
+    spell: Annotated[str, Path(description="The spell's slug or id.", max_length=200)],
+    body: PreviewsBody,
+    studio: TheStudio,
+    who: Editor,
+) -> Response:
+    """From outputs of its own casts; they become visible to everybody who may see the spell."""
+    book = await spellbook(studio, who)
+    record = await find_spell(book, spell)
+    caller = caller_of(studio, who)
+    refs: list[MediaRef] = []
+    for output_id in body.outputs:
+        doc = await owned(studio.store, "generationOutputs", output_id, caller=caller, noun="output")
+        found = [ref for _, ref in media_in(doc.get("outputs") or {}) if ref.get("mime") in PICTURES]
+        if doc.get("spellId") != record["_id"] or not found:
+            raise NotFound(f"the spell has no output {output_id!r:.80} with a picture")
+        refs.append(found[0])
+    changed = await book.show_images(record["slug"], refs, now_ms=studio.clock())
+    return json_answer({"previewImages": changed["previewImages"]})
 
 
 @router.get("/", summary="The start page", response_class=HTMLResponse)

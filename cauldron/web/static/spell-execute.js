@@ -117,17 +117,18 @@ function number(schema, props, value) {
   if (minimum !== undefined) box.min = minimum;
   if (maximum !== undefined) box.max = maximum;
   const row = el("div", { className: "pair" }, box);
-  if (minimum !== undefined && maximum !== undefined) {
+  if (whole && /seed$/i.test(props.name)) {
+    const roll = el("button", { type: "button", textContent: "Roll", ariaLabel: "Roll another seed" });
+    const low = minimum ?? 0, span = Math.min(maximum ?? 2 ** 31 - 1, low + 2 ** 31 - 1) - low + 1;
+    roll.onclick = () => { box.value = low + (crypto.getRandomValues(new Uint32Array(1))[0] % span); };
+    row.append(roll);
+  } else if (minimum !== undefined && maximum !== undefined) {
     const step = whole ? 1 : (maximum - minimum) / 100;
     const slider = el("input", { type: "range", min: minimum, max: maximum, step, ariaLabel: `${words(props.name)}, slider` });
     slider.value = value ?? minimum;
     slider.oninput = () => { box.value = whole ? slider.value : Number((+slider.value).toFixed(4)); };
     box.oninput = () => { slider.value = box.value; };
     row.prepend(slider);
-  } else if (whole && /seed$/i.test(props.name)) {
-    const roll = el("button", { type: "button", textContent: "Roll", ariaLabel: "Roll another seed" });
-    roll.onclick = () => { box.value = crypto.getRandomValues(new Uint32Array(1))[0] >>> 1; };
-    row.append(roll);
   }
   const read = () => {
     if (box.validity.badInput) throw Error("This must be a number.");
@@ -377,12 +378,12 @@ function begin() {
   state("running", `${done} of ${steps.size} steps done${now.length ? `. Now: ${now.join(", ")}` : ""}.`);
 }
 
-function ended({ step, generationId, status, durationMs, outputs }) {
+function ended({ step, generationId, status, durationMs, outputs, cached }) {
   const each = steps.get(step) ?? [...steps.values()].find((known) => known.generationId === generationId);
   if (!each) return;
   each.generationId ??= generationId;
   each.state = each.node.dataset.state = status === "success" ? "success" : "failed";
-  if (durationMs !== undefined) each.note.textContent = !durationMs ? "reused" : durationMs < 1000 ? `${durationMs} ms` : `${(durationMs / 1000).toFixed(1)} s`;
+  if (durationMs !== undefined) each.note.textContent = cached ? "reused" : durationMs < 1000 ? `${durationMs} ms` : `${(durationMs / 1000).toFixed(1)} s`;
   const ref = Object.values(outputs ?? {}).flat().find((value) => value?.media && isPicture(value));
   if (ref && !each.node.querySelector("img")) {
     each.node.append(image(mediaPath(ref, 128), { alt: `What “${each.label}” made` }));

@@ -54,6 +54,7 @@ OWNED = {
     "PUT /api/v1/spells/{spell}": "spell",
     "DELETE /api/v1/spells/{spell}": "spell",
     "PATCH /api/v1/spells/{spell}": "spell",
+    "PUT /api/v1/spells/{spell}/previews": "spell",
     "POST /api/v1/spells/{spell}/publish": "spell",
     "POST /api/v1/spells/{spell}/unpublish": "spell",
     "GET /api/v1/spells/{spell}/versions": "spell",
