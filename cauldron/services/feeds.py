@@ -9,8 +9,8 @@ stream's own numbers, not the order in which the store shows commits, say what i
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,7 @@ class Feeds:
     stalled_s: float = STALLED_S
     readers: set[Reader] = field(default_factory=set)
     topics: dict[str, Topic] = field(default_factory=dict)
+    _open: dict[str, int] = field(default_factory=dict)  # readers by account
     _headings: OrderedDict[str, Heading | None] = field(default_factory=OrderedDict)
     _accounts: set[str] = field(default_factory=set)  # names of topics
     _shown: OrderedDict[str, None] = field(default_factory=OrderedDict)
@@ -84,14 +85,22 @@ class Feeds:
             clock=self.clock,
         )
 
-    @asynccontextmanager
-    async def reading(self, who: Principal, *, via: str = "sse") -> AsyncIterator[Reader]:
-        """A reader for one connection, counted against its account while the block runs.
+    @contextmanager
+    def reading(self, who: Principal, *, via: str = "sse") -> Iterator[Reader]:
+        """A reader for one connection, as :meth:`admit` and :meth:`leave`."""
+        reader = self.admit(who, via=via)
+        try:
+            yield reader
+        finally:
+            self.leave(reader)
+
+    def admit(self, who: Principal, *, via: str = "sse") -> Reader:
+        """A reader for one connection of this task, counted against its account until it leaves.
 
         Raises:
             TooManyStreams: the account has its share.
         """
-        open_now = sum(reader.who.account == who.account for reader in self.readers)
+        open_now = self._open.get(who.account, 0)
         if open_now >= self.max_per_account:
             raise TooManyStreams(
                 f"this account has {open_now} open streams: close one, or read several topics on one",
@@ -101,14 +110,22 @@ class Feeds:
         reader = Reader(who, self._resuming, via=via, now=_now())
         reader.task = asyncio.current_task()
         self.readers.add(reader)
+        self._open[who.account] = open_now + 1
         if self._closed:
             reader.end("shutdown")
-        try:
-            yield reader
-        finally:
-            self.readers.discard(reader)
-            for cursor in list(reader.cursors):
-                reader.remove(cursor.topic.name, left_at=_now())
+        return reader
+
+    def leave(self, reader: Reader) -> None:
+        """The connection is gone."""
+        if reader not in self.readers:
+            return
+        self.readers.discard(reader)
+        account = reader.who.account
+        self._open[account] -= 1
+        if not self._open[account]:
+            del self._open[account]
+        for cursor in list(reader.cursors):
+            reader.remove(cursor.topic.name, left_at=_now())
 
     def open_streams(self, via: str) -> int:
         """How many connections of a kind are open in this process."""

@@ -22,11 +22,24 @@ MAX_MESSAGE_BYTES = 64 * 1024  # of a WebSocket
 class AbortableHttp(HttpToolsProtocol):
     """HTTP/1.1 whose applications may end their connection at once."""
 
+    gone: Callable[[], None] | None = None  # told when the client has gone
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell who streams that nobody listens any more."""
+        super().connection_lost(exc)
+        if self.gone is not None:
+            self.gone()
+            self.gone = None
+
     def on_message_begin(self) -> None:
         """Offer the way out with the scope of each request."""
         super().on_message_begin()
         transport = self.transport
-        self.scope.setdefault("extensions", {})[ABORT] = {"abort": transport.abort, "transport": transport}
+        self.scope.setdefault("extensions", {})[ABORT] = {
+            "abort": transport.abort,
+            "transport": transport,
+            "protocol": self,
+        }
 
 
 class AbortableWebSocket(WebSocketsSansIOProtocol):
@@ -53,6 +66,17 @@ def abort_of(scope: Scope) -> Callable[[], None] | None:
     """What ends this connection at once, if the server offers it."""
     found = (scope.get("extensions") or {}).get(ABORT)
     return cast(Callable[[], None], found["abort"]) if found else None
+
+
+def when_gone(scope: Scope, tell: Callable[[], None]) -> bool:
+    """Have ``tell`` called when the client has gone; False when the server offers no such thing."""
+    found = (scope.get("extensions") or {}).get(ABORT)
+    if not found or "protocol" not in found:
+        return False
+    found["protocol"].gone = tell
+    if found["transport"].is_closing():  # it went meanwhile
+        tell()
+    return True
 
 
 def keep_little(scope: Scope) -> None:

@@ -6,7 +6,6 @@ are watched here. What is sent is made once for all clients at the same point.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 
 import structlog
@@ -15,13 +14,14 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from cauldron.api.access import principal_of, studio_of
-from cauldron.api.live.connection import abort_of, keep_little
+from cauldron.api.live.connection import abort_of, keep_little, when_gone
 from cauldron.api.live.tails import TAIL
 from cauldron.api.live.topics import SEPARATOR, check_owned, last_ids, named, parse_topics
 from cauldron.domain.errors import CauldronError
 from cauldron.domain.identity import Principal
 from cauldron.services.feed_readers import News, Over, Reader
 from cauldron.services.feed_rings import Batch, Cursor
+from cauldron.services.feeds import Feeds
 
 log = structlog.get_logger("cauldron.live")
 RETRY_MS = 2000
@@ -60,27 +60,32 @@ async def stream(request: Request, send: Send, *, topics: Sequence[str], who: Pr
     studio, scope = studio_of(request), request.scope
     given = request.headers.get("last-event-id") or request.query_params.get("lastEventId") or ""
     ids = last_ids(given[:MAX_ID_BYTES], len(topics))
-    async with AsyncExitStack() as stack:
-        reader = await stack.enter_async_context(studio.feeds.reading(who))
+    reader = studio.feeds.admit(who)
+    try:
         reader.abort = abort_of(scope)
         for name, last_id in zip(topics, ids, strict=True):
             reader.add(await studio.feeds.topic(name), last_id)
         keep_little(scope)
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-        tail = partial(_tail, reader, stack.pop_all())
+        noticed = when_gone(scope, partial(reader.end, "left"))
+    except BaseException:
+        studio.feeds.leave(reader)
+        raise
+    tail = partial(_tail, studio.feeds, reader, noticed)
     if TAIL in scope["state"]:
         scope["state"][TAIL] = tail
     else:
         await tail(request.receive, send)
 
 
-async def _tail(reader: Reader, held: AsyncExitStack, receive: Receive, send: Send) -> None:
-    """The events; ``held`` lets the reader go at the end."""
-    async with held:
-        watching = asyncio.create_task(_end_with_client(receive, reader))
-        try:
-            await _pump(reader, send)
-        finally:
+async def _tail(feeds: Feeds, reader: Reader, noticed: bool, receive: Receive, send: Send) -> None:
+    """The events, until the end. Where the server does not tell that the client has gone, a task watches."""
+    watching = None if noticed else asyncio.create_task(_end_with_client(receive, reader))
+    try:
+        await _pump(reader, send)
+    finally:
+        feeds.leave(reader)
+        if watching is not None:
             watching.cancel()
 
 

@@ -5,6 +5,7 @@ request's state and returns. The frames of the layers are let go, a few tens of 
 for each of thousands of clients, and what follows does not pass through them.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,16 +33,17 @@ class Tails:
         tail: Tail | None = state.pop(TAIL, None)
         if tail is None:
             return
-        if scope["method"] == "HEAD":
-            await tail(_gone, _nowhere)
-            await send({"type": "http.response.body", "body": b""})
-        else:
+        if scope["method"] != "HEAD":
             await tail(receive, send)
+            return
+        with contextlib.suppress(_HeadOnly):
+            await tail(receive, _refuse)
+        await send({"type": "http.response.body", "body": b""})
 
 
-async def _gone() -> Message:
-    return {"type": "http.disconnect"}
-
-
-async def _nowhere(message: Message) -> None:
+class _HeadOnly(Exception):
     """Whoever asks for the head of an answer gets none of its events."""
+
+
+async def _refuse(message: Message) -> None:
+    raise _HeadOnly

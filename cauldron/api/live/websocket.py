@@ -100,7 +100,7 @@ class Session:
         who = scope["state"].get("principal") or await self._authenticated()
         who.need("read")
         try:
-            async with self.studio.feeds.reading(who, via="websocket") as reader:
+            with self.studio.feeds.reading(who, via="websocket") as reader:
                 reader.abort = abort_of(scope)
                 keep_little(scope)
                 tasks = [asyncio.create_task(each) for each in (self._hear(reader), self._tell(reader))]

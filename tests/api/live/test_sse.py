@@ -383,6 +383,23 @@ def test_who_asks_for_the_head_of_a_stream_gets_just_that(run, home):
     run(story())
 
 
+def test_a_client_that_goes_at_any_moment_leaves_nothing_behind(run, home):
+    async def story():
+        async with open_studio(home) as studio, serving(studio) as port:
+            studio.feeds.heartbeat_s = 0.3  # uvicorn reads no further than a second request: a write notices
+            await start_cook(studio)
+            request = b"GET /api/v1/cooks/c1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+            for n in range(40):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(request * (1 + n % 2))  # some ask for a second stream before they have the first
+                await asyncio.sleep(n % 8 * 0.001)
+                writer.transport.abort()
+            await until(lambda: not studio.feeds.readers)
+            assert (await Wire.open(port, "/api/v1/cooks/c1/stream")).status == 200
+
+    run(story())
+
+
 def test_the_metrics_count_open_streams(run, home):
     async def story():
         async with open_studio(home) as studio, serving(studio) as port:
