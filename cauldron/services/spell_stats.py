@@ -44,7 +44,10 @@ class SpellStats:
         while True:
             try:
                 if await self._is_due() and await self.leases.acquire(LEASE):
-                    await self.refresh()
+                    try:
+                        await self.refresh()
+                    finally:  # a store that is left must not look as if it were in use
+                        await self.leases.release(LEASE)
             except CauldronError as failure:
                 log.warning("statistics not refreshed: trying again", code=failure.code)
             except Exception:

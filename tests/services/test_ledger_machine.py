@@ -35,7 +35,7 @@ CREATORS = ("cora", "carl", "")
 REACHED: Counter[str] = Counter()
 LEAST = {  # per 1,000 steps: a third or less of what is usual
     "hold": 30, "capture": 60, "double": 10, "over": 3, "late": 3, "release": 20, "refund": 6,
-    "refund twice": 2, "withdraw": 6, "short": 4, "expire": 1, "conflict": 5, "replay": 30,
+    "refund twice": 2, "withdraw": 3, "short": 4, "expire": 1, "conflict": 5, "replay": 30,
 }  # fmt: skip
 
 
