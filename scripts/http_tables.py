@@ -1,8 +1,7 @@
 """The generated parts of the pages on HTTP and metrics, from the application and the table of metrics."""
 
-import inspect
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from cauldron.bootstrap import Studio
 from cauldron.config import Settings
 from cauldron.domain import metrics
 from cauldron.domain.errors import CauldronError
+from scripts import error_tables
 from scripts.state_tables import table
 
 TITLES = {
@@ -49,21 +49,13 @@ def routes() -> str:
     return "\n\n".join(parts)
 
 
-def _failures(kind: type[CauldronError]) -> Iterator[type[CauldronError]]:
-    for below in kind.__subclasses__():
-        yield below
-        yield from _failures(below)
-
-
 def statuses() -> str:
     """The status that each code of a failure is answered with."""
     found: dict[str, tuple[int, str]] = {}
-    for failure in _failures(CauldronError):
-        if not failure.__module__.startswith("cauldron.") or failure.code in found:
-            continue
+    for failure in error_tables.classes():
         status = next((number for kind, number in problems.STATUS if issubclass(failure, kind)), 500)
-        text = (inspect.getdoc(failure) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`")
-        found[failure.code] = (status, text)
+        if failure is not CauldronError:
+            found.setdefault(failure.code, (status, error_tables.first_of(failure)))
     rows = [(str(status), f"`{code}`", text) for code, (status, text) in found.items()]
     return table(("status", "code", "meaning"), sorted(rows))
 

@@ -20,28 +20,13 @@ if str(ROOT) not in sys.path:
 
 from cauldron import config  # noqa: E402
 from cauldron.cli import app as cli  # noqa: E402  (after the path, so that this runs as a file too)
-from cauldron.domain import errors, events  # noqa: E402
-from scripts import http_tables, record_tables  # noqa: E402
+from cauldron.domain import events  # noqa: E402
+from scripts import error_tables, http_tables, record_tables  # noqa: E402
 from scripts.state_tables import TABLES, table  # noqa: E402
 
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SETTING = re.compile(r"\bCAULDRON_[A-Z][A-Z0-9_]*\b")
-
-
-def error_classes() -> list[type[errors.CauldronError]]:
-    """Every failure with a code of its own, in the order of the module."""
-    found = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.CauldronError)]
-    return sorted(found, key=lambda c: inspect.getsourcelines(c)[1])
-
-
-def _errors() -> str:
-    rows = [(f"`{c.code}`", c.__name__, _exit_of(c), _first(c)) for c in error_classes()]
-    return table(("code", "class", "exit", "meaning"), rows)
-
-
-def _exit_of(failure: type[errors.CauldronError]) -> int:
-    return 2 if issubclass(failure, errors.Invalid) else 1
 
 
 def _events() -> str:
@@ -139,7 +124,7 @@ def _sentence(text: str) -> str:
 
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
-    "errors": _errors,
+    **error_tables.TABLES,
     "events": _events,
     "event-fields": _event_fields,
     "commands": _commands,

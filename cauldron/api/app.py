@@ -122,8 +122,9 @@ def create_app(studio: Studio, *, engine: Engine | None = None, measuring: Measu
         servers=[{"url": studio.settings.root_path}] if studio.settings.root_path else None,
     )
     app.state.studio, app.state.engine, app.state.measuring = studio, engine, measuring
-    problems.install(app)
     app.router.routes.extend((*RAW_ROUTES, *mcp.ROUTES))
+    own = [route for router in ROUTERS for route in router.routes]
+    problems.install(app, routes=[*app.router.routes, *own])
     for router in ROUTERS:
         app.include_router(router)
     return app

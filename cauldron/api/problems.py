@@ -1,6 +1,6 @@
 """Every failure as ``application/problem+json`` (RFC 9457) with a stable ``code`` and field paths."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cauldron.api.shapes import PreconditionFailed, PreconditionRequired
@@ -53,6 +54,32 @@ TITLES = {
     431: "Headers too large", 500: "Something broke", 503: "Not available", 507: "No room",
 }  # fmt: skip
 CODES = {400: "bad_request", 404: "no_such_route", 405: "method_not_allowed", 413: "body_too_large"}
+ANSWERS: Mapping[str, tuple[int, str]] = {  # what is refused before any class of failure has a say
+    "bad_request": (400, "The request cannot be understood."),
+    "malformed_request": (400, "What came is not HTTP/1.1."),
+    "malformed_path": (400, "The path holds a NUL."),
+    "malformed_json": (400, "The body is not JSON (RFC 8259, UTF-8)."),
+    "json_too_deep": (400, "The body's objects and arrays are nested too deeply."),
+    "incomplete_body": (400, "The connection ended before the body did."),
+    "malformed_idempotency_key": (400, "The Idempotency-Key is not 1 to 255 printable ASCII characters."),
+    "no_such_route": (404, "Nothing is at this address."),
+    "method_not_allowed": (405, "The address knows other methods; `Allow` names them."),
+    "head_too_slow": (408, "The head of the request did not come in time."),
+    "body_too_slow": (408, "The body did not come in time."),
+    "body_too_large": (
+        413,
+        "The body is larger than this route takes; `limitBytes` says how large it may be.",
+    ),
+    "url_too_long": (414, "The address is too long."),
+    "unsupported_media_type": (415, "The route takes another Content-Type."),
+    "range_not_satisfiable": (416, "The content ends before the range begins; `sizeBytes` is its length."),
+    "invalid_request": (422, "Body, query or path is not what the route takes; `problems` lists why."),
+    "rate_limited": (429, "Too many requests in the last minute; `Retry-After` says when to come back."),
+    "headers_too_large": (431, "There are too many headers, or they are too long."),
+    "internal_error": (500, "Something broke; the log of the server says more under the request's id."),
+    "not_ready": (503, "The server cannot work now; `checks` says why."),
+    "http_error": (500, "What the client says of an answer that is no problem document, such as a proxy's."),
+}
 
 
 class Rejected(HTTPException):
@@ -124,8 +151,8 @@ def _answer(error: Exception, *, path: str, begun: bool) -> Response:
     return problem(500, "internal_error", BROKEN)
 
 
-def install(app: FastAPI) -> None:
-    """Answer every failure of ``app`` with a problem document."""
+def install(app: FastAPI, *, routes: Sequence[BaseRoute]) -> None:
+    """Answer every failure of ``app``, which has these ``routes``, with a problem document."""
 
     @app.exception_handler(CauldronError)
     async def named(request: Request, error: CauldronError) -> Response:
@@ -145,11 +172,22 @@ def install(app: FastAPI) -> None:
             return error.answer
         answer = problem(error.status_code, CODES.get(error.status_code, "http_error"), str(error.detail))
         answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            answer.headers["allow"] = ", ".join(methods_of(routes, request.scope["path"]))
         return answer
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
         return problem(500, "internal_error", BROKEN)  # Failures, around all of this, logs it
+
+
+def methods_of(routes: Sequence[BaseRoute], path: str) -> list[str]:
+    """What may be done at a path, by all routes that take it; HEAD wherever GET may."""
+    found: set[str] = set()
+    for route in routes:
+        if isinstance(route, Route) and route.methods and route.path_regex.fullmatch(path):
+            found |= route.methods
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def _place(location: Sequence[str | int]) -> str:

@@ -1,5 +1,6 @@
 """The generation output: the record of one tool execution, schema version 2."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cauldron.domain.events import StepRecord
@@ -9,6 +10,24 @@ SCHEMA_VERSION = 2
 STATUSES = ("pending", "processing", "success", "failed", "cancelled", "timeout")
 TERMINAL = frozenset({"success", "failed", "cancelled", "timeout"})
 DELIVERY_STATUSES = ("skipped", "pending", "sent", "dropped")
+# Why an execution or a job ended without a result, beside the codes of failures that have a class.
+FAILURES: Mapping[str, str] = {
+    "invalid_inputs": "The inputs are not what the tool takes.",
+    "tool_error": "The tool raised an error.",
+    "tool_crashed": "The process that ran the tool died.",
+    "tool_unavailable": "No runner for tools of this kind is set up here.",
+    "timeout": "The tool took longer than it may, or no end of it was ever recorded.",
+    "out_of_memory": "The tool needs more memory than there is.",
+    "internal_error": "The runner itself broke; the log says more.",
+    "worker_lost": "Worker after worker died while it made this.",
+    "snapshot_missing": "What the job was to be made from is not in the store any more.",
+    "points_exhausted": "The points that were set aside were used up.",
+    "cancelled": "Somebody cancelled it.",
+    "error": "It failed, and nobody said why.",
+    "failed": "An earlier system said that it failed, and no more.",
+    "no_document": "An earlier system kept executions of a cast, but not the cast.",
+    "stale_at_migration": "An earlier system had left it running; nothing of it is run again.",
+}
 # Written by delivery, not folded from a stream.
 DELIVERED = frozenset({"deliveryStatus", "deliveryTimestamp", "deliveryAttempts", "deliveryError"})
 

@@ -85,6 +85,25 @@ def test_everything_that_fails_is_a_problem_document(sqlite_place, run, method, 
     is_problem(run(sqlite_place.ann.send(request)), status, code)
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/v1/collections", "GET, HEAD, POST"),
+        ("/api/v1/collections/x", "DELETE, GET, HEAD, PUT"),
+        ("/api/v1/spells/x", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("/api/v1/cooks/x/pause", "POST"),
+        ("/api/v1/cooks/x/stream", "GET, HEAD"),
+        ("/internal/casts/x", "PUT"),
+        ("/mcp", "DELETE, GET, HEAD, POST"),
+        ("/api/v1/openapi.json", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_is_told_all_right_ones(sqlite_place, run, path, allowed):
+    answer = run(sqlite_place.ann.request("TRACE", path))
+    is_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == allowed
+
+
 def test_a_body_that_is_refused_is_told_where(sqlite_place, run):
     answer = run(
         sqlite_place.ann.post("/api/v1/collections", json={"definition": {"cauldron": 1, "name": ""}})
