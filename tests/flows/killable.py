@@ -155,6 +155,8 @@ async def _live(role: str, folder: Path, fate: Fate) -> None:
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part.run())
+            with (folder / "up").open("a") as file:
+                file.write(f"{os.getpid()}\n")
 
 
 @dataclass
@@ -188,6 +190,11 @@ class Crew:
         pid = self._alive[name][0].pid
         assert pid is not None
         return pid
+
+    def is_up(self, name: str) -> bool:
+        """Whether its parts run."""
+        path = self.folder / "up"
+        return path.exists() and str(self.pid(name)) in path.read_text().split()
 
     def look(self) -> None:
         """Count the dead and replace them. Whoever ended otherwise than by SIGKILL is a failure."""
