@@ -10,14 +10,15 @@ from cauldron.domain.field_reader import MISSING, FieldReader
 from cauldron.domain.json_values import json_problem, shown
 from cauldron.domain.traits import MAX_RANGE, Category, ImageSet, Option, Range
 
-NAME = re.compile(r"(?!\s)[^\x00-\x1f\x7f/\\]{1,120}(?<!\s)")
-CATEGORY_NAME = re.compile(r"(?![\s$])[^\x00-\x1f\x7f/\\\[\]]{1,80}(?<!\s)")
+UNSEEN = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # controls; marks that turn text around
+NAME = re.compile(rf"(?!\s)[^{UNSEEN}/\\]{{1,120}}(?<!\s)")
+CATEGORY_NAME = re.compile(rf"(?![\s$])[^{UNSEEN}/\\\[\]]{{1,80}}(?<!\s)")
 INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,79}")
 MAX_CATEGORIES, MAX_OPTIONS, MAX_DEPTH = 200, 20_000, 6
 MAX_WEIGHT = 1e12
 DISPLAY_TYPES = ("number", "boost_number", "boost_percentage", "date")
 RESERVED_NAMES = ("tag",)  # a key with a meaning of its own in rules
-PLAIN_NAME = "text without control characters, / and \\, or white space around it"
+PLAIN_NAME = "text without control characters, marks of text direction, / and \\, or white space around it"
 
 
 class Reader(FieldReader):

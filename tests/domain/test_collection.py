@@ -158,6 +158,7 @@ PROBLEMS = [
     (["categories", 0, "options", 1, "name"], "Dusk", "categories[0].options[1].name", "duplicate"),
     (["categories", 0, "options", 1, "name"], 7, "categories[0].options[1].name", "wrong_type"),
     (["categories", 0, "options", 1, "name"], "..\\x", "categories[0].options[1].name", "bad_name"),
+    (["categories", 0, "options", 1, "name"], "gnp\u202e.png", "categories[0].options[1].name", "bad_name"),
     (["categories", 0, "options", 1, "tags"], [1], "categories[0].options[1].tags[0]", "bad_name"),
     (["categories", 0, "options", 0, "bind"], {"a b": 1}, "categories[0].options[0].bind", "bad_name"),
     (["categories", 1, "none"], 1.5, "categories[1].none", "out_of_range"),
