@@ -43,6 +43,12 @@ METRICS: Mapping[str, Metric] = {
         labels=("outcome",),
         buckets=RUN_SECONDS,
     ),
+    "cauldron_cast_errors_total": Metric(
+        kind="counter",
+        meaning="Casts that failed since this process started (spellExecutionError), by the code of the "
+        "error; codes beyond the first 50, and odd ones, are other.",
+        labels=("code",),
+    ),
     "cauldron_pieces_total": Metric(
         kind="counter",
         meaning="Pieces that were made or failed for good since this process started.",

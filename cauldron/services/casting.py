@@ -222,6 +222,7 @@ class Casting:
                 outputs=result.get("outputs") or {},
                 error=None if ok else result.get("error"),
             )
+            await self.allow(job, [end.outputs, [step["outputs"] for step in end.steps]])
             try:
                 await self.casts.handle(stream_of(job["castId"]), end, actor="system")
                 await self.project(job["castId"])
@@ -231,6 +232,18 @@ class Casting:
                 log.warning("report set aside", job=job["_id"], code=refusal.code)
             await self.jobs.finish([(job["_id"], ok)], now=self.clock())
         return len(jobs)
+
+    async def allow(self, job: Doc, made: Any) -> None:
+        """Let the owner of a cast read media that it is about to tell of; nobody hears of them before."""
+        found = grants(
+            made,
+            account=job["userId"],
+            environment=job["environment"],
+            at=iso(self.clock()),
+            cast_id=job["castId"],
+        )
+        if found:
+            await self.store.commit(found, atomic=False)
 
     async def project(self, cast_id: str) -> None:
         """Write the ``casts`` record and its generation outputs from the stream."""

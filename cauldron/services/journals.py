@@ -155,6 +155,8 @@ class CastJournal(NoJournal):
     async def _tell(self, commands: Sequence[RecordStep | SubmitStep]) -> StepRecord | None:
         """Append; returns the record that counts for the last step told of."""
         stream = stream_of(self._cast_id)
+        records = [command.record for command in commands if isinstance(command, RecordStep)]
+        await self._casting.allow(self._job, [record["outputs"] for record in records])
         outcome = await self._casting.casts.handle_many(stream, commands, actor="system")
         self._noted_s = _now_s()
         await self.check(now=True)

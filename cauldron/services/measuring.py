@@ -1,6 +1,7 @@
 """Metrics of what happens in the store, whichever process does it: from the log, and a look at the queues."""
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ STATUSES: Mapping[str, str] = {"queued": "rank", "running": "worker", "waiting":
 CAST_ENDS = {"CastCompleted": "completed", "CastFailed": "failed", "CastCancelled": "cancelled"}
 PIECE_ENDS = {"PieceGenerated": "generated", "GenerationFailed": "failed"}
 OWN = "metrics"  # the name of this follower
+CODE = re.compile(r"[a-z0-9_]{1,60}")
+MOST_CODES = 50  # of errors that are told apart
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class Measuring:
     lost: Callable[[], int]  # leases lost in this process, so far
     _heads: dict[str, int] = field(default_factory=dict)  # table -> instant of its newest commit
     _casts: OrderedDict[str, int] = field(default_factory=OrderedDict)  # stream -> start
+    _codes: set[str] = field(default_factory=set)
     _lost: int = 0
 
     async def run(self) -> None:
@@ -66,7 +70,7 @@ class Measuring:
         )
         for event in commit["events"]:
             kind, data = event["type"], event["data"]
-            for step in data.get("steps") or ():
+            for step in (data.get("steps") or ())[data.get("told", 0) :]:  # the others were counted before
                 self._count_step(step)
             if kind in PIECE_ENDS:
                 self.metrics.add("cauldron_pieces_total", outcome=PIECE_ENDS[kind])
@@ -76,6 +80,8 @@ class Measuring:
                     self._casts.popitem(last=False)
             elif kind in CAST_ENDS:
                 self._count_cast(CAST_ENDS[kind], commit)
+                if kind == "CastFailed":
+                    self._count_error((data.get("error") or {}).get("code", ""))
 
     def _count_step(self, step: Mapping[str, Any]) -> None:
         outcome = "cached" if step.get("cached") else str(step["status"])
@@ -95,6 +101,13 @@ class Measuring:
         if start is not None:
             seconds = max(0, commit["ts"] - start) / 1000
             self.metrics.observe("cauldron_cast_duration_seconds", seconds, outcome=outcome)
+
+    def _count_error(self, code: str) -> None:
+        """By code, of which tools may invent any number."""
+        if code not in self._codes and (len(self._codes) >= MOST_CODES or not CODE.fullmatch(code)):
+            code = "other"
+        self._codes.add(code)
+        self.metrics.add("cauldron_cast_errors_total", code=code)
 
     async def look(self) -> None:
         """Bring the gauges up to date: queues, cooks, workers, followers."""

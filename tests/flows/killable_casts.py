@@ -184,6 +184,7 @@ class Stage:
         self.blobs = FsBlobs(self.folder / "blobs")
         self.jobs = JobStore(self.store, CAST_JOBS, max_lost=1_000)
         self.provider = Provider(self.folder, self.tap)
+        self.near = Near()
         self.casting = Casting(
             store=self.store,
             casts=Dispatcher(Streams(self.store, CAST_EVENTS), DECIDER, clock=wall_ms),
@@ -200,7 +201,7 @@ class Stage:
         client = ExecutionClient(
             store=self.store,
             recipes=Recipes(self.blobs),
-            runners={"far": self.provider, "local": Near()},
+            runners={"far": self.provider, "local": self.near},
             blobs=self.blobs,
             clock=wall_ms,
             grace_s=self.grace_s,

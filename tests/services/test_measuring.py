@@ -45,6 +45,42 @@ def test_what_commits_tell_is_counted():
     assert value(metrics, 'cauldron_follower_lag_seconds{follower="metrics"}') == 0.5
 
 
+def test_a_step_that_was_told_of_while_its_cast_ran_is_counted_once():
+    metrics = PrometheusMetrics()
+    measuring = Measuring(
+        store=None, tables=(), queues=(), metrics=metrics, clock=lambda: 4_500, lost=lambda: 0
+    )
+    first, second = (step({"attempt": 1}, step=name) | {"costMicroUsd": 250_000} for name in ("a", "b"))
+    measuring.absorb("cast_events", commit(("CastStarted", {})))
+    measuring.absorb("cast_events", commit(("CastStepEnded", {"index": 0, "steps": [first]})))
+    end = {"told": 1, "steps": [first, second]}
+    measuring.absorb("cast_events", commit(("CastCompleted", end), ts=3_000))
+    assert value(metrics, 'cauldron_executions_total{outcome="success",tool="test.noop"}') == 2
+    assert value(metrics, 'cauldron_cost_usd_total{source="tariff"}') == 0.5
+
+
+def test_errors_of_casts_are_counted_by_code_and_codes_have_an_end():
+    metrics = PrometheusMetrics()
+    measuring = Measuring(
+        store=None, tables=(), queues=(), metrics=metrics, clock=lambda: 4_500, lost=lambda: 0
+    )
+
+    def fail(code):
+        error = {"code": code, "message": "it broke", "step": "a"}
+        measuring.absorb("cast_events", commit(("CastFailed", {"steps": [], "error": error})))
+
+    for code in ("timeout", "timeout", 'it broke\n{x="1"}', *(f"odd_{n}" for n in range(200))):
+        fail(code)
+    assert value(metrics, 'cauldron_cast_errors_total{code="timeout"}') == 2
+    text = metrics.exposition().decode()
+    codes = re.findall(r'cauldron_cast_errors_total\{code="([^"]*)"\}', text)
+    assert len(codes) <= 51 and "other" in codes and all(re.fullmatch("[a-z0-9_]+", c) for c in codes)
+    told = sum(value(metrics, f'cauldron_cast_errors_total{{code="{c}"}}') for c in codes)
+    assert told == 203
+    measuring.absorb("cast_events", commit(("CastCancelled", {"steps": []})))
+    assert sum(value(metrics, f'cauldron_cast_errors_total{{code="{c}"}}') for c in codes) == 203
+
+
 def test_queues_are_looked_at(tmp_path, run):
     async def story():
         metrics = PrometheusMetrics()
