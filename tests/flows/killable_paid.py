@@ -1,0 +1,241 @@
+"""Processes that take an invoice, carry the cast out and keep the books, and may be killed at any write.
+
+Points are named by what is written: ``before:CastStepEnded``, ``after:PointsHeld`` … Words choose what
+becomes of a cast: those of the ``doomed`` fail at their last but one step, the ``recalled`` are cancelled
+in the middle of it.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from cauldron.bootstrap import Studio
+from cauldron.config import Settings
+from cauldron.domain.ledger_pricing import Line, charge_of, charged_steps
+from cauldron.persistence.leases import Leases
+from cauldron.ports.storage import Insert, Op, Patch
+from cauldron.ports.tools import ToolCall, ToolResult
+from cauldron.services.casting import Caller, Casting
+from cauldron.services.following import Follower
+from cauldron.services.ledger import Ledger
+from cauldron.services.sweeping import Sweeper
+from cauldron.services.tools import ToolRegistry
+from cauldron.services.working import Worker, WorkerOptions
+from tests.flows.killable import Doom, Fate
+from tests.flows.killable_casts import LEASE_MS, Near, Provider, Tap, far_from, nothing, tool
+from tests.kitchen import Tapped, new_id, wall_ms
+
+ANN = Caller(account="ann")
+SLUG = "diamond"
+STEPS = ("begin", "left", "right", "join", "polish")
+JOBS = {"settled": "settle", "done": "finish", "failed": "finish"}
+HASTY = "captures before the event, without a key"
+FORGETFUL = "captures by hand, after the event"
+
+
+def diamond() -> dict[str, Any]:
+    """One step, two beside each other, one that joins them, and an immediate one at the end."""
+    return {
+        "cauldronSpell": 1,
+        "name": "Diamond",
+        "slug": SLUG,
+        "visibility": "public",
+        "inputs": [{"name": "word", "kind": "text", "required": True}],
+        "steps": [
+            {"id": "begin", "tool": "test.begin", "inputs": {"text": {"input": "word"}}},
+            {"id": "left", "tool": "test.left", "inputs": {"text": far_from("begin")}},
+            {"id": "right", "tool": "test.right", "inputs": {"text": far_from("begin")}},
+            {
+                "id": "join",
+                "tool": "test.join",
+                "inputs": {"text": far_from("left"), "also": far_from("right")},
+            },
+            {"id": "polish", "tool": "test.polish", "inputs": {"text": far_from("join")}},
+        ],
+        "output": {"step": "polish", "output": "text"},
+    }
+
+
+class Named(Tapped):
+    """A store that tells what is written by the names of its events, else by its table."""
+
+    async def commit(self, ops: Sequence[Op], *, atomic: bool = True) -> list[Exception | None]:
+        points = points_of(ops)
+        for point in points:
+            await self.tap(f"before:{point}")
+        outcome = await self.inner.commit(ops, atomic=atomic)
+        for point in points:
+            await self.tap(f"after:{point}")
+        return outcome
+
+
+def points_of(ops: Sequence[Op]) -> list[str]:
+    """What these operations are called: the events of a commit, the move of a job, or the first table."""
+    if not ops:
+        return []
+    first = ops[0]
+    if isinstance(first, Insert) and "events" in first.doc:
+        return list(dict.fromkeys(event["type"] for event in first.doc["events"]))
+    if first.table == "cast_jobs":
+        if isinstance(first, Insert):
+            return ["enqueue"]
+        status = first.set.get("status") if isinstance(first, Patch) else None
+        return [JOBS.get(status or "", "extend")]
+    return [first.table]
+
+
+class Fickle(Provider):
+    """A provider that cannot join what is doomed, and does not end what will be recalled."""
+
+    async def poll(self, call: ToolCall) -> ToolResult:
+        result = await super().poll(call)
+        if call.tool.id != "test.join" or result.status != "success":
+            return result
+        if "doomed" in call.inputs["text"]:
+            return ToolResult(status="failed", run_id=call.run_id, error_code="broke", error="it broke")
+        if "recalled" in call.inputs["text"]:
+            return ToolResult(status="dispatched", run_id=call.run_id, wake_after_s=0.01)
+        return result
+
+
+class Polisher(Near):
+    """The immediate tool, with a point before and after its run."""
+
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
+
+    async def submit(self, call: ToolCall) -> ToolResult:
+        await self._tap("before:run")
+        result = await super().submit(call)
+        await self._tap("after:run")
+        return result
+
+
+class Hasty(Casting):
+    """The order broken on purpose: points are taken when a job has settled, under keys of the moment."""
+
+    async def fold_settled(self) -> int:
+        for job in await self.store.find(self.jobs.table, {"status": "settled"}, order=("parent",)):
+            await take_points(self, job)
+        return await Casting.fold_settled(self)
+
+
+class Forgetful(Casting):
+    """The order broken on purpose: points are taken after the event, by whoever appended it alone."""
+
+    async def fold_settled(self) -> int:
+        jobs = await self.store.find(self.jobs.table, {"status": "settled"}, order=("parent",))
+        count = await Casting.fold_settled(self)
+        for job in jobs:
+            await take_points(self, job)
+        return count
+
+
+async def take_points(casting: Casting, job: Any) -> None:
+    """What a job that succeeded is to be paid, under keys that nobody meets again."""
+    if job["result"]["status"] != "success":
+        return
+    charge = charge_of((await casting.casts.load(f"cast:{job['castId']}")).state.started["charge"])
+    steps = charged_steps(
+        job["result"]["steps"], charge, left_milli=charge.cap_milli, piece=0, attempt=job["attempt"]
+    )
+    told = [(step, step["charge"]) for step in steps if step.get("charge", {}).get("takenMilli")]
+    lines = [
+        Line(f"{s['step']}:{new_id()}", 0, s["attempt"], c["takenMilli"], c["costMilli"]) for s, c in told
+    ]
+    ledger = Ledger(casting.store, clock=wall_ms, new_id=new_id)
+    await ledger.capture_lines(charge.hold_id, number=new_id(), lines=lines)
+
+
+class Closing(Ledger):
+    """A ledger whose follower closes holds and takes nothing: others have two seconds to do so."""
+
+    async def capture_lines(self, hold_id: str, **more: Any) -> None:
+        return None
+
+    async def close(self, hold_id: str, *, reason: str) -> None:
+        for _ in range(100):
+            if (await self.holds.load(f"hold:{hold_id}")).state.captured_milli:
+                break
+            await asyncio.sleep(0.02)
+        await Ledger.close(self, hold_id, reason=reason)
+
+
+def wired(home: Path, url: str, *, room: Path, tap: Tap = nothing, order: str = "") -> Studio:
+    """A studio whose tools are those of the diamond, with leases that do not last; not yet open."""
+    studio: Any = Studio(Settings(home=home, database_url=url, processes=1))
+    studio.store = Named(studio.store, tap)
+    studio.leases = Leases(studio.store, holder=new_id(), clock=wall_ms, ttl_ms=LEASE_MS)
+    far = [tool(name) for name in ("begin", "left", "right", "join")]
+    studio.tools = ToolRegistry([*far, tool("polish", adapter="local", deterministic=True)])
+    studio.runners = {"far": Fickle(room, tap), "local": Polisher(tap)}
+    if order:
+        kind = {HASTY: Hasty, FORGETFUL: Forgetful}[order]
+        studio.workshop.ledger = Closing(studio.store, clock=wall_ms, new_id=new_id)
+        plain = studio.casting
+        studio.casting = kind(
+            store=plain.store, casts=plain.casts, jobs=plain.jobs, blobs=plain.blobs,
+            charging=plain.charging, leases=plain.leases, clock=plain.clock, new_id=plain.new_id,
+        )  # fmt: skip
+    return studio
+
+
+def parts_of(studio: Studio) -> list[Any]:
+    """What carries casts out and keeps the books."""
+    queue = studio.casting.jobs
+    queue.max_lost = 1_000
+    books = [part for _, part in studio.workshop.ledger_loops()]
+    for part in books:
+        if isinstance(part, Follower):
+            part.renew_every_s = 0.05
+    worker = Worker(
+        store=studio.store,
+        queues=[queue],
+        executor=studio.execution,
+        clock=wall_ms,
+        new_id=new_id,
+        uniform=lambda: 0.0,
+        options=WorkerOptions(slots=4, lease_ms=LEASE_MS, idle_poll_s=0.05),
+    )
+    return [worker, studio.casting, Sweeper(studio.store, [queue], wall_ms, 0.02, 0.05, 0.2), *books]
+
+
+def live(home: str, url: str, room: str, token: str, fate: Fate, order: str = "") -> None:
+    """The whole life of a process: it answers the visitor, carries the cast out and keeps the books."""
+    log = (Path(room) / "log").open("a", buffering=1)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
+    os.dup2(log.fileno(), 2)
+    try:
+        asyncio.run(_live(wired(Path(home), url, room=Path(room), tap=Doom(fate), order=order), room, token))
+    except BaseException:
+        traceback.print_exc(file=log)
+        sys.exit(3)
+
+
+async def _live(studio: Studio, room: str, token: str) -> None:
+    await studio.open()
+    word = Path(room).name
+    async with asyncio.TaskGroup() as group:
+        for part in parts_of(studio):
+            group.create_task(part.run())
+        started = await studio.workshop.paid_casting.cast(
+            SLUG, token=token, context={"word": word}, caller=ANN
+        )
+        if "recalled" in word:
+            await _recall(studio, started["runId"])
+
+
+async def _recall(studio: Studio, cast_id: str) -> None:
+    """Cancel a cast in the middle of its last but one step."""
+    begun = Path(studio.runners["far"]._runs) / "begun"
+    while "test.join" not in (begun.read_text() if begun.exists() else ""):
+        await asyncio.sleep(0.005)
+    with contextlib.suppress(Exception):
+        await studio.casting.cancel(cast_id, actor="ann")
