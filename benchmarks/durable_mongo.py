@@ -10,13 +10,13 @@ on the same mongod, in the same run: Agenda, whose jobs are only begun and ended
 import argparse
 import asyncio
 import cProfile
+import gc
 import multiprocessing
 import os
 import random
-import secrets
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -24,65 +24,35 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import agenda, harness
+from benchmarks.noop_cooks import (
+    DECIDER,
+    GC_THRESHOLDS,
+    Noop,
+    Traits,
+    all_up,
+    cpu_s,
+    start_command,
+)
 from cauldron.adapters.mongo import MongoStore
-from cauldron.domain import cook as cooks
-from cauldron.domain.commands import StartCook
-from cauldron.domain.cook_state import Cook, evolve, fold_commits
+from cauldron.bootstrap import clock, new_id
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import COOK_EVENTS, COOK_JOBS, TABLES
-from cauldron.ports.storage import Doc
-from cauldron.services.dispatch import Decider, Dispatcher
+from cauldron.services.dispatch import Dispatcher
 from cauldron.services.owning import Owner
 from cauldron.services.projecting import Projector, stream_of
 from cauldron.services.working import Worker, WorkerOptions
 from tests.mongod import ReplicaSet, database
 
-BLOB = {"media": "sha256:" + "5e" * 32, "mime": "image/png", "sizeBytes": 1}
 TARGETS = {"2x32": 3000.0, "4x1": 300.0}
 BESIDE_AGENDA = "2x32"
 PACED, PACED_S = 200, 0.04
 
 
-def clock() -> int:
-    """Milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000
-
-
-def new_id() -> str:
-    """A fresh id."""
-    return secrets.token_hex(16)
-
-
-class Traits:
-    """A plan of which every row is the same."""
-
-    async def load(self, plan: str) -> None:
-        """Nothing to read."""
-
-    def traits(self, plan: str, slot: int) -> Mapping[str, Any]:
-        """The same for every piece."""
-        return {"Background": "Dusk", "Body": "Robot", "Hat": "Crown"}
-
-
-class Noop:
-    """Runs a job by doing nothing; the result has the shape of a real one."""
-
-    async def run(self, job: Doc) -> Mapping[str, Any]:
-        """Success at once."""
-        now = clock()
-        step = {
-            **{"step": "tool", "toolId": "test.noop", "toolVersion": "1.0.0", "toolDisplayName": "No-op"},
-            **{"status": "success", "startMs": now, "endMs": now, "attempt": job["attempt"]},
-            **{"inputs": {"text": "x", "n": 3}, "outputs": {"image": BLOB}},
-            **{"costMicroUsd": 0, "costSource": "tariff"},
-        }
-        return {"status": "success", "output": BLOB, "durationMs": 0, "steps": [step]}
-
-
 def _work(url: str, slots: int, profile: str | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.set_threshold(*GC_THRESHOLDS)
 
     async def go() -> None:
         store = MongoStore(url)
@@ -141,17 +111,12 @@ class Run:
     mongod_us: float
 
 
-def _cpu_s(pid: int | None) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 async def cook(url: str, processes: Sequence[BaseProcess], *, pieces: int, slots: int, mongod: int) -> Run:
     """Cook ``pieces`` from start to completion with workers that are there already."""
+    gc.set_threshold(*GC_THRESHOLDS)
     store = MongoStore(url)
     await store.open(TABLES)
-    decider: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
-    dispatcher = Dispatcher(Streams(store, COOK_EVENTS), decider, clock=clock)
+    dispatcher = Dispatcher(Streams(store, COOK_EVENTS), DECIDER, clock=clock)
     projector = Projector(store, dispatcher, Traits())
     owner = Owner(
         store=store,
@@ -162,20 +127,19 @@ async def cook(url: str, processes: Sequence[BaseProcess], *, pieces: int, slots
         clock=clock,
         window=max(1000, 2 * len(processes) * slots),
     )
-    while len(await store.find("workers", {}, limit=1000)) < len(processes):
-        await asyncio.sleep(0.05)
+    await all_up(store, len(processes))
     task = asyncio.create_task(owner.run())
-    pids = [[os.getpid()], [process.pid for process in processes], [mongod]]
-    before = [sum(map(_cpu_s, group)) for group in pids]
+    pids: list[list[int | None]] = [[os.getpid()], [process.pid for process in processes], [mongod]]
+    before = [sum(map(cpu_s, group)) for group in pids]
     began, name = time.monotonic(), f"c{new_id()[:8]}"
-    await dispatcher.handle(stream_of(name), _start(name, pieces), actor="o")
+    await dispatcher.handle(stream_of(name), start_command(name, pieces), actor="o")
     await projector.catch_up(name)
     while not (await store.find("cook_status", {"state": "Completed"}, order=("state",), limit=1)):
         if task.done():
             task.result()
         await asyncio.sleep(0.02)
     took_s = time.monotonic() - began
-    used = [(sum(map(_cpu_s, group)) - was) / pieces * 1e6 for group, was in zip(pids, before, strict=True)]
+    used = [(sum(map(cpu_s, group)) - was) / pieces * 1e6 for group, was in zip(pids, before, strict=True)]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     [status] = await store.get("cook_status", [name])
@@ -183,23 +147,6 @@ async def cook(url: str, processes: Sequence[BaseProcess], *, pieces: int, slots
     assert status["generationCount"] == pieces, status
     await store.close()
     return Run(pieces_per_s=pieces / took_s, owner_us=used[0], workers_us=used[1], mongod_us=used[2])
-
-
-def _start(name: str, pieces: int) -> StartCook:
-    return StartCook(
-        key=f"start:{name}",
-        cook_id=name,
-        collection_id="k",
-        collection_version="v",
-        owner="o",
-        amount=pieces,
-        slot_from=0,
-        plan_hash="h",
-        plan="b",
-        config_hash="x",
-        generator={"kind": "tool", "id": "test.noop"},
-        seed="s",
-    )
 
 
 def measure(nodes: ReplicaSet, *, processes: int, slots: int, pieces: int, profile: str | None = None) -> Run:
@@ -219,8 +166,7 @@ async def _paced(url: str) -> list[int]:
     store = MongoStore(url)
     await store.open(TABLES)
     jobs = JobStore(store, COOK_JOBS)
-    while not await store.find("workers", {}, limit=1):
-        await asyncio.sleep(0.05)
+    await all_up(store, 1)
     names = [f"j{n:05}" for n in range(PACED)]
     for n, name in enumerate(names):
         job = {"_id": name, "status": "queued", "rank": n, "parent": "p", "attempt": 1, "deliveries": 0}

@@ -9,7 +9,6 @@ import gc
 import multiprocessing
 import os
 import random
-import secrets
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cauldron.adapters.sqlite import SqliteStore
+from cauldron.bootstrap import clock, new_id
 from cauldron.domain import cook as cooks
 from cauldron.domain.commands import StartCook
 from cauldron.domain.cook_state import Cook, evolve, fold_commits
@@ -38,16 +38,6 @@ BLOB = {"media": "sha256:" + "5e" * 32, "mime": "image/png", "sizeBytes": 1}
 PACED_S = 0.04  # 25 jobs a second
 GC_THRESHOLDS = (50_000, 20, 20)  # as in a studio's processes
 DEADLINE_S = 600.0
-
-
-def clock() -> int:
-    """Milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000
-
-
-def new_id() -> str:
-    """A fresh id."""
-    return secrets.token_hex(16)
 
 
 class Traits:

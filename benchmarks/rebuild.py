@@ -20,8 +20,9 @@ from typing import Any
 
 from benchmarks import harness
 from benchmarks.cartoon_layers import CATEGORIES, WEIGHTS
-from benchmarks.noop_cooks import BLOB, DECIDER, GC_THRESHOLDS, clock, start_command
+from benchmarks.noop_cooks import BLOB, DECIDER, GC_THRESHOLDS, start_command
 from cauldron.adapters.sqlite import SqliteStore
+from cauldron.bootstrap import clock
 from cauldron.domain.collection import parse_collection
 from cauldron.domain.commands import RecordPiece
 from cauldron.domain.cook_state import Cook
