@@ -18,6 +18,7 @@ import structlog
 
 from cauldron.domain.errors import CauldronError, Duplicate, Invalid, NotFound, Refused
 from cauldron.domain.export import ExportResult
+from cauldron.domain.exportable import NotExportable
 from cauldron.domain.times import iso
 from cauldron.domain.zip_layout import ZipEntry, ZipLayout
 from cauldron.persistence.jobs import JobStore
@@ -227,7 +228,7 @@ class ExportExecutor:
                     return _failed("cancelled", "the export was cancelled")
             return shipping.result()
         except CauldronError as failure:
-            again = not isinstance(failure, Invalid | NotFound)
+            again = not isinstance(failure, Invalid | NotFound | NotExportable)
             return _failed(failure.code, failure.message, retryable=again)
         finally:
             self._seen.pop(job["_id"], None)

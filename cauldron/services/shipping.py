@@ -19,10 +19,10 @@ from cauldron.domain.cook_state import (
     QUEUED,
     REJECTED,
     Cook,
-    State,
 )
 from cauldron.domain.errors import Refused
 from cauldron.domain.export import ExportPiece, ExportResult, ExportSpec, MetadataOptions
+from cauldron.domain.exportable import check_exportable, is_partial
 from cauldron.domain.media import is_media
 from cauldron.domain.plan import Plan, Selection
 from cauldron.domain.status import piece_id
@@ -92,11 +92,7 @@ class Shipping:
         await self.cooking.status(cook_id)
         await self.cooking.project(cook_id)
         cook = (await self.cooking.cooks.load(stream_of(cook_id))).state
-        if not cook.counts[APPROVED] + cook.counts[KEPT]:
-            raise Refused("no piece is approved: there is nothing to export", cook=cook_id)
-        unfinished = is_partial(cook)
-        if unfinished and not shipment.partial:
-            raise Refused(f"{_why_partial(cook)}; --partial exports what is approved", cook=cook_id)
+        check_exportable(cook, partial=shipment.partial)
         recipe = await self.recipes.recipe(cook.started["configHash"])
         pieces = await self._pieces(cook, recipe, fixed=await self._fixed(cook))
         spec = await self._spec(cook, recipe, shipment)
@@ -205,12 +201,6 @@ class Shipping:
         return await self.blobs.put(orjson.dumps({str(k): v for k, v in sorted(tokens.items())}))
 
 
-def is_partial(cook: Cook) -> bool:
-    """Whether an export now would not be the finished collection."""
-    unsettled = cook.counts[QUEUED] + cook.counts[GENERATED] + cook.missing_slots()
-    return cook.state not in (State.COMPLETED, State.EXPORTED) or unsettled > 0
-
-
 def slot_counts(cook: Cook) -> dict[str, int]:
     """How many slots are in which state, by their newest piece."""
     codes = [cook.piece_state[n - 1] for n in cook.slot_current if n]
@@ -226,14 +216,6 @@ def planned_counts(plan: Plan, collection: Collection) -> dict[str, dict[str, in
         for name, counts in plan.counts().items()
         if by_name[name].metadata
     }
-
-
-def _why_partial(cook: Cook) -> str:
-    if cook.state not in (State.COMPLETED, State.EXPORTED):
-        return f"the cook is {cook.state}"
-    if cook.counts[GENERATED]:
-        return f"{cook.counts[GENERATED]} pieces wait for review"
-    return f"{cook.missing_slots()} pieces are rejected or failed and not refilled"
 
 
 def _collection_of(recipe: Recipe) -> Collection:

@@ -14,6 +14,7 @@ from cauldron.api.ranges import RangedAnswer
 from cauldron.api.routes.outputs import CONTENT
 from cauldron.api.shapes import MAX_PAGE, Answer, Body, decode_cursor
 from cauldron.bootstrap import Studio
+from cauldron.domain.exportable import check_exportable
 from cauldron.domain.identity import Principal
 from cauldron.domain.zip_layout import ZipLayout
 from cauldron.persistence.tables import EXPORT_JOBS
@@ -21,6 +22,7 @@ from cauldron.ports.storage import Doc, Where
 from cauldron.services.export_jobs import Shelf, Wish, status_of
 from cauldron.services.owned import owned
 from cauldron.services.pages import Listing
+from cauldron.services.projecting import stream_of
 
 router = APIRouter(prefix="/api/v1", tags=["exports"])
 ExportId = Annotated[str, Path(description="The export.", max_length=200)]
@@ -101,10 +103,13 @@ async def start_export(
     key: Key,
     body: ExportBody | None = None,
 ) -> Response:
-    """Whoever works carries it out; it goes on after restarts."""
+    """Whoever works carries it out; it goes on after restarts. An unfinished cook needs ``partial``."""
     wanted, caller = body or ExportBody(), caller_of(studio, who)
     cook = await owned(studio.store, "cook_status", cook_id, caller=caller, noun="cook")
     wish = Wish(name=wanted.to, format=wanted.format, publish=wanted.publish, partial=wanted.partial)
+    if not cook.get("imported"):
+        state = (await studio.cooks.load(stream_of(cook_id))).state
+        check_exportable(state, partial=wanted.partial, option='"partial": true')
     job = await studio.workshop.exports.ask(cook, wish, caller=caller, key=key)
     return json_answer(export_document(job), status=202)
 

@@ -12,6 +12,7 @@ from cauldron.api.examples import example_of
 from cauldron.api.openapi import operations
 from cauldron.bootstrap import Studio
 from cauldron.config import Settings
+from cauldron.ports.storage import Insert
 from tests.api.foundation.town import DEFINITION
 
 # What a route does with an id of another account: the kind of record in its path.
@@ -170,12 +171,16 @@ async def settled(place):
     [piece] = (await place.ann.get(f"/api/v1/cooks/{cook}/pieces", params={"limit": 1})).json()["items"]
     await place.ann.post(f"/api/v1/pieces/{piece['pieceId']}/approve")
     cast = await place.ann.post("/api/v1/casts", json={"tool": "text.card", "inputs": {"text": "x"}})
-    export = await place.ann.post(f"/api/v1/cooks/{cook}/exports", json={})
+    export = await place.ann.post(f"/api/v1/cooks/{cook}/exports", json={"partial": True})
     document = {
-        "cauldron": 1, "slug": "mine", "name": "Mine",
-        "steps": {"card": {"tool": "text.card", "inputs": {"text": "x"}}},
+        "cauldronSpell": 1, "slug": "mine", "name": "Mine",
+        "steps": [{"id": "card", "tool": "text.card", "inputs": {"text": "x"}}], "output": {"step": "card"},
     }  # fmt: skip
     spell = await place.ann.post("/api/v1/spells", json={"document": document})
+    published = await place.ann.post(
+        f"/api/v1/spells/{spell.json()['spellId']}/publish", headers={"if-match": spell.headers["etag"]}
+    )
+    assert published.status_code == 200, published.text
     keys = (await place.ann.get("/api/v1/keys")).json()["items"]
     digest = piece["output"]["media"].removeprefix("sha256:")
     status = (await place.ann.get(f"/api/v1/cooks/{cook}/status")).json()
@@ -186,11 +191,19 @@ async def settled(place):
         "output": piece["outputId"],
         "media": digest,
         "cast": cast.json()["castId"],
-        "export": export.json().get("exportId"),
-        "spell": spell.json().get("spellId") or "mine",
-        "key": keys[0].get("keyId") or keys[0].get("id"),
-        "delivery": MISSING,
+        "export": export.json()["exportId"],
+        "spell": spell.json()["spellId"],
+        "key": keys[0]["id"],
+        "delivery": "d" * 32,
     }
+    delivery = {
+        "_id": found["delivery"], "status": "dropped", "runId": cook, "castId": None, "cookId": cook,
+        "kind": "cook", "type": "cook.completed", "owner": place.users["ann"]["account"],
+        "environment": "live", "url": "https://hooks.example/", "body": "{}", "attempts": 1, "answer": 500,
+        "error": "answered with 500", "runAt": 0, "leaseId": None, "leaseUntil": 0, "deliveredAt": None,
+        "createdAt": "2026-11-20T00:00:00.000Z",
+    }  # fmt: skip
+    await studio.store.commit([Insert("deliveries", delivery)])
     assert all(found.values()), (found, export.text, spell.text, keys)
     assert studio is place.studio
     return found
@@ -215,6 +228,17 @@ def test_an_id_of_another_account_is_as_good_as_none(place, run, described):
             if codes[0] != codes[1] or codes[0][0] != 404:
                 wrong.append((name, codes, said[0].text[:200]))
 
+    async def owner_sees():
+        """What is refused to bob is there: ann can look at each of them."""
+        for name, kind in OWNED.items():
+            if name.startswith("GET ") and not name.endswith(("/stream", "/download")):
+                method, address, more = asked(
+                    described, name, {"*": mine[kind], "port": "image", "version": "1"}
+                )
+                answer = await place.ann.request(method, address, **more)
+                assert answer.status_code == 200, (name, answer.text[:200])
+
+    run(owner_sees(), timeout_s=120)
     run(story(), timeout_s=120)
     assert not wrong
     assert run(place.ann.get(f"/api/v1/cooks/{mine['cook']}/status")).json()["state"] == "Completed"

@@ -131,13 +131,21 @@ def test_what_cannot_be_exported_says_why(desks: Desks, run: Any):
     async def story() -> None:
         desk = await desks.open()
         cook = await desk.made(3)
-        export = (await desk.client.post(f"/api/v1/cooks/{cook}/exports")).json()["exportId"]
-        executor = desk.studio.workshop.exporter.executor
+        said = await desk.client.post(f"/api/v1/cooks/{cook}/exports")
+        assert (said.status_code, said.json()["code"]) == (409, "not_exportable")
+        assert "no piece is approved" in said.json()["detail"]
+        await desk.client.post(f"/api/v1/pieces/{cook}.1/approve")
+        said = await desk.client.post(f"/api/v1/cooks/{cook}/exports")
+        assert (said.status_code, said.json()["code"]) == (409, "not_exportable")
+        assert "2 pieces wait for review" in said.json()["detail"]
+        asked = await desk.client.post(f"/api/v1/cooks/{cook}/exports", json={"partial": True})
+        assert asked.status_code == 202, asked.text
+        await desk.client.post(f"/api/v1/pieces/{cook}.1/reset")  # before anybody has begun it
         async with desk.studio.running():
-            ended = await at(desk, export, "failed", "done")
-        assert ended["error"]["code"] == "refused"
-        assert "no piece is approved" in ended["error"]["message"]
-        assert executor is desk.studio.workshop.exporter.executor
+            ended = await at(desk, asked.json()["exportId"], "failed", "done")
+        assert ended["error"]["code"] == "not_exportable"
+        [job] = await desk.studio.store.get("export_jobs", [ended["exportId"]])
+        assert job["attempt"] == 1, "what is refused is not tried again"
 
     run(story(), timeout_s=90)
 
