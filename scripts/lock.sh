@@ -20,8 +20,9 @@ export_set() { # name, then what the set holds
 mkdir -p requirements
 export_set installer --only-group installer
 export_set run --group build
-export_set test --group build --group dev --group mongo-test --group s3-test --all-extras
-export_set bench --group build --group dev --group mongo-test --group s3-test --all-extras --group bench
+export_set stripe --group build --extra stripe
+export_set test --group build --group dev --group mongo-test --group s3-test --group stripe-test --all-extras
+export_set bench --group build --group dev --group mongo-test --group s3-test --group stripe-test --all-extras --group bench
 if grep -nE '://|index-url|find-links' requirements/*.txt; then
     echo "lock: an address got into the requirements" >&2
     exit 1

@@ -5,9 +5,9 @@ left of its grants.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from cauldron.domain import ledger_deposits
 from cauldron.domain.errors import Invalid, NotFound, Refused
 from cauldron.domain.events import Event
 from cauldron.domain.ledger import (
@@ -22,6 +22,7 @@ from cauldron.domain.ledger import (
     legs_of,
     points,
 )
+from cauldron.domain.ledger_balance import Account, Grant, Part
 from cauldron.domain.ledger_commands import (
     AccountCommand,
     DepositPoints,
@@ -30,10 +31,12 @@ from cauldron.domain.ledger_commands import (
     HoldPoints,
     RefundPoints,
     ReleaseHold,
+    ReverseDeposit,
 )
+from cauldron.domain.ledger_deposits import repaid_of
 
+__all__ = ["Account", "AccountLocked", "Grant", "OfferExpired", "decide", "evolve"]
 MAX_PRIORITY = 100
-Part = tuple[str, int]  # (grant id, milli-points of it)
 
 
 class OfferExpired(Refused):
@@ -42,48 +45,10 @@ class OfferExpired(Refused):
     code = "invoice_expired"
 
 
-@dataclass(slots=True)
-class Grant:
-    """Points of one origin, and how many are left."""
+class AccountLocked(InsufficientPoints):
+    """Money was taken back after its points were spent; ``owedPts`` are to be paid before anything starts."""
 
-    grant_id: str
-    kind: str
-    priority: int
-    expires_at: int | None
-    left_milli: int
-    place: int  # in the order of arrival
-
-    def lasts(self, now: int) -> bool:
-        """Whether it may still be spent."""
-        return self.expires_at is None or now < self.expires_at
-
-    @property
-    def rank(self) -> tuple[int, float, bool, int]:
-        """What is spent first: by priority, then what expires soonest, promotions, the oldest."""
-        ends = float("inf") if self.expires_at is None else self.expires_at
-        return self.priority, ends, self.kind != "promo", self.place
-
-
-@dataclass(slots=True)
-class Account:
-    """The folded state of one account."""
-
-    grants: dict[str, Grant] = field(default_factory=dict)
-    holds: dict[str, list[Part]] = field(default_factory=dict)  # open ones: hold -> parts
-    granted: int = 0  # how many, ever
-
-    @property
-    def available_milli(self) -> int:
-        """The balance of the available account."""
-        return sum(grant.left_milli for grant in self.grants.values())
-
-    def spendable_milli(self, now: int) -> int:
-        """What may be held now: without what has expired and was not taken yet."""
-        return sum(g.left_milli for g in self.grants.values() if g.lasts(now))
-
-    def capped_milli(self) -> int:
-        """The caps of all open holds together."""
-        return sum(milli for parts in self.holds.values() for _, milli in parts)
+    code = "account_locked"
 
 
 def decide(account: Account, command: AccountCommand) -> list[Event]:
@@ -101,6 +66,12 @@ def _grant(account: Account, c: GrantPoints) -> list[Event]:
         raise Invalid(f"kind must be one of {', '.join(KINDS)}, not {c.kind!r:.40}", path="kind")
     if not 0 <= c.priority <= MAX_PRIORITY:
         raise Invalid(f"priority must be between 0 and {MAX_PRIORITY}, not {c.priority}", path="priority")
+    repaid = account.repays(c.amount_milli, kind=c.kind)
+    moved = {
+        f"mint:{c.kind}": -c.amount_milli,
+        available(c.account): c.amount_milli - repaid,
+        PLATFORM: repaid,
+    }
     body = {
         "group": c.key,
         "asked": c.asked,
@@ -111,29 +82,16 @@ def _grant(account: Account, c: GrantPoints) -> list[Event]:
         "priority": c.priority,
         "expiresAt": c.expires_at,
         "note": c.note,
-        "legs": legs_of({f"mint:{c.kind}": -c.amount_milli, available(c.account): c.amount_milli}),
+        **repaid_of(repaid),
+        "legs": legs_of(moved),
     }
     return [Event("PointsGranted", body)]
 
 
-def _deposit(account: Account, c: DepositPoints) -> list[Event]:
-    check_amount(c.amount_milli)
-    body = {
-        "group": c.key,
-        "asked": c.asked,
-        "account": c.account,
-        "provider": c.provider,
-        "chargeId": c.charge_id,
-        "amountMilli": c.amount_milli,
-        "moneyMicroUsd": c.money_micro_usd,
-        "rateId": c.rate_id,
-        "legs": legs_of({"mint:paid": -c.amount_milli, available(c.account): c.amount_milli}),
-    }
-    return [Event("PointsDeposited", body)]
-
-
 def _hold(account: Account, c: HoldPoints) -> list[Event]:
     check_amount(c.cap_milli, path="cap", least=0)
+    if c.cap_milli:
+        check_open(account)
     if c.offer_ends_at is not None and c.now >= c.offer_ends_at:
         raise OfferExpired("this invoice has expired: ask for a new one")
     if c.hold_id in account.holds:
@@ -154,6 +112,17 @@ def _hold(account: Account, c: HoldPoints) -> list[Event]:
         "legs": legs_of({available(c.account): -c.cap_milli, held(c.account): c.cap_milli}),
     }
     return [Event("PointsHeld", body)]
+
+
+def check_open(account: Account) -> None:
+    """Raises AccountLocked: the account owes."""
+    owed = account.debt_milli
+    if owed:
+        raise AccountLocked(
+            f"{points(owed):g} points are owed for a payment that was taken back: pay that first",
+            missingPts=points(owed),
+            owedPts=points(owed),
+        )
 
 
 def _drawn(account: Account, wanted: int, *, now: int) -> list[Part]:
@@ -188,9 +157,12 @@ def _release(account: Account, c: ReleaseHold) -> list[Event]:
     if not 0 <= c.captured_milli <= cap:
         raise LedgerConflict(f"hold {c.hold_id} has a cap of {cap}, and {c.captured_milli} were captured")
     back = _unspent(parts, spent=c.captured_milli)
-    over = sum(milli for grant, milli in back if not account.grants[grant].lasts(c.now))
+    lasting = [(grant, milli) for grant, milli in back if account.grants[grant].lasts(c.now)]
+    over = sum(milli for _, milli in back) - sum(milli for _, milli in lasting)
+    lasting, repaid = _repaying(account, lasting)
     left = cap - c.captured_milli
-    moved = {held(c.account): -left, available(c.account): left - over, EXPIRED: over}
+    moved = {held(c.account): -left, available(c.account): left - over - repaid}
+    moved |= {EXPIRED: over, PLATFORM: repaid}
     body = {
         "group": c.key,
         "asked": c.asked,
@@ -199,10 +171,22 @@ def _release(account: Account, c: ReleaseHold) -> list[Event]:
         "capturedMilli": c.captured_milli,
         "leftMilli": left,
         "expiredMilli": over,
-        "parts": [[grant, milli] for grant, milli in back if account.grants[grant].lasts(c.now)],
+        "parts": [list(part) for part in lasting],
+        **repaid_of(repaid),
         "legs": legs_of(moved),
     }
     return [Event("PointsReleased", body)]
+
+
+def _repaying(account: Account, parts: list[Part]) -> tuple[list[Part], int]:
+    """What of points that come back is left to the account, and what goes to what it owes."""
+    kept, owed = [], account.debt_milli
+    for grant, milli in parts:
+        taken = 0 if account.grants[grant].kind == "promo" else min(milli, owed)
+        owed -= taken
+        if milli > taken:
+            kept.append((grant, milli - taken))
+    return kept, account.debt_milli - owed
 
 
 def _unspent(parts: list[Part], *, spent: int) -> list[Part]:
@@ -239,19 +223,23 @@ def _refund(account: Account, c: RefundPoints) -> list[Event]:
     if not account.granted:
         raise NotFound("there is no such account")
     check_amount(c.amount_milli)
+    repaid = account.repays(c.amount_milli)
+    back = c.amount_milli - repaid
     body = {
         "group": c.key,
         "asked": c.asked,
         "account": c.account,
         "amountMilli": c.amount_milli,
-        "legs": legs_of({PLATFORM: -c.amount_milli, available(c.account): c.amount_milli}),
+        **repaid_of(repaid),
+        "legs": legs_of({PLATFORM: -back, available(c.account): back}),
     }
     return [Event("PointsRefunded", body)]
 
 
 _DECIDE: Mapping[type, Callable[[Account, Any], list[Event]]] = {
     GrantPoints: _grant,
-    DepositPoints: _deposit,
+    DepositPoints: ledger_deposits.deposit,
+    ReverseDeposit: ledger_deposits.reverse,
     HoldPoints: _hold,
     ReleaseHold: _release,
     ExpireGrant: _expire,
@@ -266,24 +254,12 @@ def evolve(account: Account, event: Event, *, ts: int) -> None:
         handler(account, event.data)
 
 
-def _add(account: Account, grant_id: str, data: Mapping[str, Any]) -> None:
-    account.granted += 1
-    account.grants[grant_id] = Grant(
-        grant_id=grant_id,
-        kind=data.get("kind", "paid"),
-        priority=data.get("priority", 50),
-        expires_at=data.get("expiresAt"),
-        left_milli=data["amountMilli"],
-        place=account.granted,
-    )
-
-
 def _granted(account: Account, data: Mapping[str, Any]) -> None:
-    _add(account, data["grant"], data)
+    account.add(data["grant"], data)
 
 
 def _came_in(account: Account, data: Mapping[str, Any]) -> None:
-    _add(account, data["group"], data)
+    account.add(data["group"], data)
 
 
 def _held(account: Account, data: Mapping[str, Any]) -> None:
@@ -297,24 +273,20 @@ def _released(account: Account, data: Mapping[str, Any]) -> None:
     account.holds.pop(data["hold"], None)
     for grant, milli in data["parts"]:
         account.grants[grant].left_milli += milli
-    _forget_spent(account)
+    account.debt_milli -= data.get("repaidMilli", 0)
+    account.forget_spent()
 
 
 def _expired(account: Account, data: Mapping[str, Any]) -> None:
     account.grants[data["grant"]].left_milli -= data["amountMilli"]
-    _forget_spent(account)
-
-
-def _forget_spent(account: Account) -> None:
-    """Drop grants of which nothing is left and nothing can come back."""
-    needed = {grant for parts in account.holds.values() for grant, _ in parts}
-    for name in [n for n, g in account.grants.items() if not g.left_milli and n not in needed]:
-        del account.grants[name]
+    account.forget_spent()
 
 
 _FOLD: Mapping[str, Callable[[Account, Mapping[str, Any]], None]] = {
     "PointsGranted": _granted,
-    "PointsDeposited": _came_in,
+    "PointsDeposited": ledger_deposits.deposited,
+    "DepositReversed": ledger_deposits.reversed_,
+    "DepositRestored": ledger_deposits.restored,
     "PointsRefunded": _came_in,
     "PointsHeld": _held,
     "PointsReleased": _released,

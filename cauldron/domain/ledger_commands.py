@@ -52,6 +52,27 @@ class DepositPoints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReverseDeposit:
+    """What went back of one charge in all, as its provider says; ``number`` counts the changes of that."""
+
+    account: str
+    provider: str
+    charge_id: str
+    number: int
+    reversed_micro_usd: int
+    now: int
+    reason: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"rev:{self.provider}:{self.charge_id}:{self.number}"
+
+    @property
+    def asked(self) -> str:
+        return fingerprint("rev", [self.account, self.reversed_micro_usd])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldPoints:
     """Set points aside for a run. Whoever asks second with the same ``natural`` key gets the first's ids."""
 
@@ -128,7 +149,9 @@ class RefundPoints:
         return fingerprint("ref", [self.account, self.amount_milli])
 
 
-AccountCommand = GrantPoints | DepositPoints | HoldPoints | ReleaseHold | ExpireGrant | RefundPoints
+AccountCommand = (
+    GrantPoints | DepositPoints | ReverseDeposit | HoldPoints | ReleaseHold | ExpireGrant | RefundPoints
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

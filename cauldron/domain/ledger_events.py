@@ -4,7 +4,7 @@
 milli-points, instants milliseconds since 1970 UTC.
 """
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 Legs = list[list[Any]]
 
@@ -21,6 +21,7 @@ class PointsGranted(TypedDict):
     priority: int  # lower is spent first
     expiresAt: int | None
     note: str
+    repaidMilli: NotRequired[int]  # of it, what went to what the account owed
     legs: Legs
 
 
@@ -35,6 +36,43 @@ class PointsDeposited(TypedDict):
     amountMilli: int
     moneyMicroUsd: int
     rateId: str
+    repaidMilli: NotRequired[int]  # of it, what went to what the account owed
+    legs: Legs
+
+
+class DepositReversed(TypedDict):
+    """Money went back; its points were taken as far as they were there, the rest is owed.
+
+    ``number`` counts the changes of what went back of one charge, ``reversedMilli`` is what did in all.
+    """
+
+    group: str
+    asked: str
+    account: str
+    provider: str
+    chargeId: str
+    number: int
+    reversedMilli: int
+    amountMilli: int
+    reason: str
+    owedMilli: int
+    parts: list[list[Any]]
+    legs: Legs
+
+
+class DepositRestored(TypedDict):
+    """Money that had gone back came again, as after a dispute that was won."""
+
+    group: str
+    asked: str
+    account: str
+    provider: str
+    chargeId: str
+    number: int
+    reversedMilli: int
+    amountMilli: int
+    reason: str
+    repaidMilli: NotRequired[int]
     legs: Legs
 
 
@@ -66,6 +104,7 @@ class PointsReleased(TypedDict):
     leftMilli: int
     expiredMilli: int
     parts: list[list[Any]]
+    repaidMilli: NotRequired[int]  # of it, what went to what the account owed
     legs: Legs
 
 
@@ -87,6 +126,7 @@ class PointsRefunded(TypedDict):
     asked: str
     account: str
     amountMilli: int
+    repaidMilli: NotRequired[int]  # of it, what went to what the account owed
     legs: Legs
 
 
@@ -209,6 +249,8 @@ class RateSet(TypedDict):
 LEDGER_EVENTS = {
     "PointsGranted": "An account was given points.",
     "PointsDeposited": "Money came in for an account.",
+    "DepositReversed": "Money went back; what of its points was spent is owed.",
+    "DepositRestored": "Money that had gone back came again.",
     "PointsHeld": "Points were set aside for a run.",
     "PointsReleased": "What a closed hold had not used came back.",
     "GrantExpired": "What was left of a grant expired.",

@@ -9,6 +9,8 @@ MARKS = "ledger_marks"  # how far each stream is in the balances
 BOOK = "ledger_book"  # the batch that is being written into the balances
 HOLDS = "holds"
 INVOICES = "invoices"
+PAYMENTS = "payments"  # purchases of points
+PAYMENT_EVENTS = "payment_events"  # what rails told, by their own ids
 
 TABLES: tuple[Table, ...] = (
     Table(
@@ -38,4 +40,13 @@ TABLES: tuple[Table, ...] = (
             Index(fields=("offer", "-serial")),
         ),
     ),
+    Table(
+        name=PAYMENTS,
+        indexes=(
+            Index(fields=("owner", "-createdAt")),
+            Index(fields=("charge",)),
+            Index(fields=("lookAt",), where={"watched": True}),
+        ),
+    ),
+    Table(name=PAYMENT_EVENTS, indexes=(Index(fields=("runAt",), where={"status": "pending"}),)),
 )

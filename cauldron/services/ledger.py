@@ -33,6 +33,7 @@ from cauldron.domain.ledger_commands import (
     RefundLines,
     RefundPoints,
     ReleaseHold,
+    ReverseDeposit,
     SetRate,
     WithdrawPoints,
 )
@@ -129,18 +130,34 @@ class Ledger:
         return event.data if event else {}
 
     async def deposit(
-        self, account: str, milli: int, *, provider: str, charge_id: str, money_micro_usd: int
+        self,
+        account: str,
+        milli: int,
+        *,
+        provider: str,
+        charge_id: str,
+        money_micro_usd: int,
+        rate_id: str | None = None,
     ) -> Mapping[str, Any]:
-        """Points for money, once per charge however often it is told. Raises Invalid, LedgerConflict."""
+        """Points for money, once per charge however often it is told; ``rate_id`` None is the rate of now.
+
+        Raises:
+            Invalid, LedgerConflict.
+        """
         command = DepositPoints(
             account=check_account(account),
             provider=check_account(provider),
             charge_id=check_reference(charge_id, path="charge"),
             amount_milli=check_amount(milli),
             money_micro_usd=money_micro_usd,
-            rate_id=(await self.rate()).rate_id,
+            rate_id=rate_id or (await self.rate()).rate_id,
         )
         event = await self._post(self.accounts, f"account:{account}", command, actor=SYSTEM)
+        return event.data if event else {}
+
+    async def reverse_deposit(self, command: ReverseDeposit) -> Mapping[str, Any]:
+        """Take back, or give again, what a provider says of a charge. Raises NotFound, Invalid."""
+        event = await self._post(self.accounts, f"account:{command.account}", command, actor=SYSTEM)
         return event.data if event else {}
 
     async def expire_grants(self, account: str) -> int:
@@ -370,6 +387,7 @@ class Ledger:
             "heldPts": points(capped - captured),
             "openHolds": len(open_holds),
             "byKind": {kind: points(milli) for kind, milli in sorted(kinds.items())},
+            "owedPts": points(state.debt_milli),
             "nextExpiry": min((at for at in expiring if at > now), default=None),
             "payablePts": points(earnings.payable_milli),
             "earnedPts": points(earnings.earned_milli),
