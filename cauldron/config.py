@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -88,6 +88,30 @@ class Settings(BaseSettings):
     )
     payment_assets: list[str] = Field(
         default=["points"], min_length=1, description="What invoices may be asked in, as a JSON list."
+    )
+    stripe_secret_key: SecretStr = Field(
+        default=SecretStr(""), description="Secret key of the Stripe account that sells points; empty: none."
+    )
+    stripe_webhook_secrets: list[SecretStr] = Field(
+        default=[], description="Signing secrets of its webhooks, as a JSON list; two while they are changed."
+    )
+    stripe_api_url: str = Field(
+        default="", description="Where Stripe's API is, for stand-ins; empty: Stripe's own."
+    )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="Address of the studio as visitors see it: where people come back to after paying. "
+        "Empty: the address that they asked at.",
+    )
+    guests: bool = Field(
+        default=True, description="Whether visitors may cast what is offered to them without signing in."
+    )
+    platform_share_bps: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="What the studio keeps of a creator's margin, in hundredths of a percent.",
     )
     metrics_open: bool = Field(
         default=False, description="Whether /metrics answers anybody on this machine without a key."

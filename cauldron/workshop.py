@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from cauldron.adapters.directory import Directory
 from cauldron.adapters.export_shelf import ExportShelf
 from cauldron.adapters.signing_keys import FolderKeyring
-from cauldron.config import Settings
+from cauldron.config import Settings, setting_error
 from cauldron.domain.cook_state import Cook
 from cauldron.engine import Loop
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.tables import EXPORT_JOBS
 from cauldron.ports.blobs import BlobStore
+from cauldron.ports.payments import PaymentRail
 from cauldron.ports.pictures import Pictures
 from cauldron.ports.sharing import ShareCards
 from cauldron.ports.storage import Store
@@ -29,6 +30,7 @@ from cauldron.services.cooking import Cooking
 from cauldron.services.dispatch import Dispatcher
 from cauldron.services.export_jobs import ExportExecutor, ExportJobs
 from cauldron.services.forecasting import Forecasting
+from cauldron.services.funding import CookFunding
 from cauldron.services.invoice_tokens import InvoiceTokens
 from cauldron.services.invoicing import Invoicing
 from cauldron.services.ledger import Ledger
@@ -38,10 +40,14 @@ from cauldron.services.ledger_checking import LedgerCheck
 from cauldron.services.media_access import MediaAccess
 from cauldron.services.offering import Offering
 from cauldron.services.paid_casting import PaidCasting
+from cauldron.services.payments import Payments
 from cauldron.services.piece_listing import PieceListing
 from cauldron.services.recipes import Recipes
 from cauldron.services.review_queue import ReviewQueue
 from cauldron.services.spell_stats import SpellStats
+from cauldron.services.sponsoring import Sponsoring
+from cauldron.services.statements import Statements
+from cauldron.services.stream_tickets import StreamTickets
 from cauldron.services.thumbnails import Thumbnails
 from cauldron.services.uploading import Uploading
 from cauldron.services.webhook_gate import Gate
@@ -184,12 +190,26 @@ class Workshop:
             offering=self.offering,
             stats=self.spell_stats,
             check_media=self.media.check,
+            sponsoring=self.sponsoring,
             assets=tuple(parts.settings.payment_assets),
+            platform_share_bps=parts.settings.platform_share_bps,
         )
+
+    @cached_property
+    def sponsoring(self) -> Sponsoring:
+        return Sponsoring(self._parts.store, self._parts.clock, self._parts.settings.environment)
+
+    @cached_property
+    def stream_tickets(self) -> StreamTickets:
+        return StreamTickets(self._parts.store, self._parts.clock)
 
     @cached_property
     def books(self) -> Books:
         return Books(self.ledger)
+
+    @cached_property
+    def statements(self) -> Statements:
+        return Statements(self.books)
 
     @cached_property
     def ledger_check(self) -> LedgerCheck:
@@ -218,11 +238,42 @@ class Workshop:
         keyring = FolderKeyring(parts.settings.home / "keys" / "invoices", parts.clock)
         return Invoicing(self.ledger, InvoiceTokens(keyring))
 
+    @cached_property
+    def funding(self) -> CookFunding:
+        return CookFunding(self.ledger, self._parts.cooks)
+
+    @cached_property
+    def rails(self) -> dict[str, PaymentRail]:
+        """What takes money, by name; the first one is meant where none is named.
+
+        Raises:
+            InvalidMany: a setting is missing, or the extra that it needs.
+        """
+        settings = self._parts.settings
+        key = settings.stripe_secret_key.get_secret_value()
+        if not key:
+            return {}
+        secrets = [each.get_secret_value() for each in settings.stripe_webhook_secrets]
+        if not secrets or not all(secrets):
+            raise setting_error("stripe_webhook_secrets", "missing", "must be given beside the secret key")
+        try:
+            from cauldron.adapters.stripe_rail import StripeRail  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise setting_error("stripe_secret_key", "extra", "needs the extra `stripe`") from None
+        return {"stripe": StripeRail(key, secrets=secrets, api_url=settings.stripe_api_url)}
+
+    @cached_property
+    def payments(self) -> Payments:
+        parts = self._parts
+        return Payments(self.ledger, parts.leases, self.rails, parts.settings.environment)
+
     def ledger_loops(self) -> list[tuple[str, Loop]]:
         """What keeps the books up to date."""
         leases = self._parts.leases
         found: list[tuple[str, Loop]] = [(each.name, each) for each in capture_followers(self.ledger, leases)]
-        return [*found, ("books", bookkeeper(self.books, leases)), ("ledger", LedgerSweeper(self.books))]
+        sweeper = LedgerSweeper(self.books, self.funding.is_used)
+        found += [("books", bookkeeper(self.books, leases)), ("ledger", sweeper)]
+        return [*found, ("payments", self.payments)] if self.rails else found
 
     @cached_property
     def export_queue(self) -> JobStore:

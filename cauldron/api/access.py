@@ -30,12 +30,12 @@ async def _the_studio(connection: HTTPConnection) -> Studio:
     return studio_of(connection)
 
 
-def needing(scope: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
-    """A dependency: the principal, who must have ``scope``."""
+def needing(*scopes: Scope) -> Callable[[HTTPConnection], Awaitable[Principal]]:
+    """A dependency: the principal, who must have one of ``scopes``."""
 
     async def principal(connection: HTTPConnection) -> Principal:
         found = principal_of(connection)
-        found.need(scope)
+        found.need_any(*scopes)
         return found
 
     return principal
@@ -78,6 +78,7 @@ TheStudio = Annotated[Studio, Depends(_the_studio)]
 Reader = Annotated[Principal, Depends(needing("read"))]
 Editor = Annotated[Principal, Depends(needing("edit"))]
 Caster = Annotated[Principal, Depends(needing("cast"))]
+Visiting = Annotated[Principal, Depends(needing("cast", "visit"))]  # guests, too
 Cook = Annotated[Principal, Depends(needing("cook"))]
 Reviewer = Annotated[Principal, Depends(needing("review"))]
 Exporter = Annotated[Principal, Depends(needing("export"))]

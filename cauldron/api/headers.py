@@ -30,6 +30,9 @@ RETIRING = {
     "/api/v1/payments/prepare-spell": "/api/v1/payments/invoice",
     "/api/v1/payments/confirm": "/api/v1/spells/cast",
 }
+# Who comes by a payment route of the preview sees a banner on the pages of spells.
+PREVIEW_COOKIE = "cauldron-preview"
+PREVIEW = f"{PREVIEW_COOKIE}=1; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax".encode()
 DEPRECATED_SINCE = b"@1795132800"  # 2026-11-20
 SUNSET = b"Sat, 20 Nov 2027 00:00:00 GMT"
 
@@ -90,7 +93,10 @@ def _retiring(scope: Scope) -> tuple[Pair, ...]:
     if successor is None:
         return ()
     link = f'<{successor}>; rel="successor-version"'.encode()
-    return ((b"deprecation", DEPRECATED_SINCE), (b"sunset", SUNSET), (b"link", link))
+    found = ((b"deprecation", DEPRECATED_SINCE), (b"sunset", SUNSET), (b"link", link))
+    return (
+        (*found, (b"set-cookie", PREVIEW)) if "/payments/" in successor or "/spells/" in successor else found
+    )
 
 
 def _asks(scope: Scope) -> bool:

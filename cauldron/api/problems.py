@@ -27,6 +27,8 @@ from cauldron.domain.errors import (
 from cauldron.domain.identity import Forbidden, Throttled, Unauthenticated
 from cauldron.domain.invoice import InvoiceRejected
 from cauldron.domain.ledger import InsufficientPoints
+from cauldron.ports.payments import WebhookRejected
+from cauldron.services.offering import SpellGone
 
 log = structlog.get_logger("cauldron.api")
 BROKEN = "something broke here; the log of the server says more"
@@ -35,6 +37,8 @@ STATUS: tuple[tuple[type[CauldronError], int], ...] = (  # the first that fits
     (Invalid, 422),
     (InsufficientPoints, 402),
     (InvoiceRejected, 403),
+    (WebhookRejected, 400),
+    (SpellGone, 410),
     (NotFound, 404),
     (Unauthenticated, 401),
     (Forbidden, 403),

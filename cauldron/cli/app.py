@@ -14,7 +14,7 @@ NOUNS = (
     "imports",
     "export",
     "tool",
-    "spell",
+    "spell_versions",
     "cast",
     "cook",
     "review",
@@ -26,12 +26,14 @@ NOUNS = (
     "migrate",
     "audit",
     "points",
+    "sponsor",
     "user",
     "key",
     "admin",
 )
 # The first word of a command and the module it lives in: only that one is loaded.
-HOMES = {noun: noun for noun in ("collection", "export", "tool", "spell", "cast", "cook", "review")}
+HOMES = {noun: noun for noun in ("collection", "export", "tool", "cast", "cook", "review", "sponsor")}
+HOMES |= {"spell": "spell_versions"}
 HOMES |= dict.fromkeys(("piece", "output", "upload"), "records")
 HOMES |= {"user": "user", "key": "key", "callback": "callback"}
 HOMES |= {"points": "points"}

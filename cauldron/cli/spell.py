@@ -15,6 +15,7 @@ from cauldron.domain.errors import InvalidMany, NotFound, Problem
 from cauldron.domain.spell_graph import CheckedSpell, check_document
 from cauldron.domain.tool_document import port_document
 from cauldron.ports.storage import Doc
+from cauldron.services.spell_versions import margin_of
 
 group = typer.Typer(no_args_is_help=True, help="Compose tools into spells, keep drafts, publish versions.")
 
@@ -186,7 +187,7 @@ def versions_command(slug: Slug, as_json: AsJson = False) -> None:
         return await app.spells.versions(slug)
 
     versions = [version_body(version) for version in run(work)]
-    columns = ("version", "createdAt", "contentHash")
+    columns = ("version", "createdAt", "retiredAt", "contentHash")
     none = f"no version yet: cauldron spell publish {slug}"
     emit({"versions": versions}, as_json=as_json, text=table(versions, columns, empty=none))
 
@@ -197,10 +198,10 @@ def record_body(record: Doc) -> dict[str, Any]:
         "slug", "name", "description", "visibility", "owner", "environment", "previewImages",
         "revision", "lastVersion", "publishedVersion", "createdAt", "updatedAt",
     )  # fmt: skip
-    return {"spellId": record["_id"], **{name: record[name] for name in names}}
+    return {"spellId": record["_id"], **{name: record[name] for name in names}, "margin": margin_of(record)}
 
 
 def version_body(version: Doc) -> dict[str, Any]:
     """A published version without its content."""
     names = ("spellId", "version", "slug", "name", "contentHash", "configHash", "createdAt")
-    return {name: version[name] for name in names}
+    return {name: version[name] for name in names} | {"retiredAt": version.get("retiredAt")}

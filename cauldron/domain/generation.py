@@ -44,6 +44,7 @@ class Parents(NamedTuple):
     spell_id: str | None = None
     collection_id: str | None = None
     piece_id: str | None = None
+    payer: str = ""  # whose points pay for it; empty: nobody's, it is free of charge
 
 
 def first_delivery_status(platform: str) -> str:
@@ -60,7 +61,7 @@ def output_document(output_id: str, step: StepRecord, parents: Parents, *, seq: 
     """
     start, end = step["startMs"], step["endMs"]
     error = step.get("error")
-    document = {
+    document: dict[str, Any] = {
         "_id": output_id,
         "schemaVersion": SCHEMA_VERSION,
         "toolId": step["toolId"],
@@ -99,6 +100,8 @@ def output_document(output_id: str, step: StepRecord, parents: Parents, *, seq: 
         "cached": step.get("cached", False),
         "seq": seq,
     }
+    if parents.payer:
+        document |= {"initiatorAccountId": parents.owner, "payerAccountId": parents.payer}
     return document | _points(step["charge"]) if "charge" in step else document
 
 

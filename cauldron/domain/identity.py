@@ -7,10 +7,10 @@ from typing import Any, Literal, cast
 
 from cauldron.domain.errors import InvalidMany, Problem, Refused
 
-Scope = Literal["read", "edit", "cast", "cook", "review", "export", "operate", "admin", "act-for"]
+Scope = Literal["read", "edit", "cast", "visit", "cook", "review", "export", "operate", "admin", "act-for"]
 Role = Literal["owner", "creator", "reviewer", "operator", "service"]
 SCOPES: tuple[Scope, ...] = (
-    "read", "edit", "cast", "cook", "review", "export", "operate", "admin", "act-for",
+    "read", "edit", "cast", "visit", "cook", "review", "export", "operate", "admin", "act-for",
 )  # fmt: skip
 ROLES: Mapping[Role, frozenset[Scope]] = {
     "owner": frozenset(SCOPES) - {"act-for"},
@@ -19,6 +19,8 @@ ROLES: Mapping[Role, frozenset[Scope]] = {
     "operator": frozenset(("read", "operate")),
     "service": frozenset(SCOPES) - {"admin"},
 }
+GUEST = "guest"  # the role of who has no name here: nobody is given it
+GUEST_SCOPES: frozenset[Scope] = frozenset(("read", "visit"))  # cast what is offered, look at what came of it
 MAX_NAME = 254  # characters: an address of e-mail fits
 MAX_LABEL = 100  # characters
 LEAST_PASSWORD = 12  # characters
@@ -78,6 +80,16 @@ class Principal:
         """Raises Forbidden when ``scope`` is missing."""
         if scope not in self.scopes:
             raise Forbidden(f"this needs the scope {scope!r}", scope=scope)
+
+    def need_any(self, *scopes: Scope) -> None:
+        """Raises Forbidden when all of ``scopes`` are missing; it names the first."""
+        if self.scopes.isdisjoint(scopes):
+            self.need(scopes[0])
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether nothing is known of them but that they came."""
+        return self.scopes == GUEST_SCOPES and self.via == "session"
 
     def need_grant(self) -> None:
         """Whether they may hand out access: a key does so only with the scope ``admin``.

@@ -85,12 +85,12 @@ def stands(invoice: Mapping[str, Any], now: int) -> bool:
 def check_use(
     invoice: Mapping[str, Any] | None, *, account: str, slug: str, environment: str
 ) -> Mapping[str, Any]:
-    """The invoice, if this account may use it for this spell.
+    """The invoice, if this account, for which it was quoted, may use it for this spell.
 
     Raises:
         InvoiceRejected: it is somebody else's, or for another spell.
     """
-    if invoice is None or account not in (invoice["owner"], invoice["payer"]):
+    if invoice is None or account != invoice["owner"]:  # who pays for it does not cast with it
         raise InvoiceRejected("this invoice is not yours")
     if invoice["slug"] != slug:
         raise InvoiceRejected(f"this invoice is for {invoice['slug']}, not {slug!r:.80}")
@@ -109,5 +109,6 @@ def invoice_view(invoice: Mapping[str, Any], token: str) -> dict[str, Any]:
         "rateId": invoice["terms"]["rateId"],
         "spellVersion": invoice["version"],
         "asset": invoice["asset"],
+        "payerAccountId": invoice["payer"],
         "estimate": invoice["estimate"],
     }

@@ -80,11 +80,26 @@ def status_document(cook: Cook, *, seq: int) -> dict[str, Any]:
         "costUsd": cook.cost_micro_usd / 1_000_000,
         "durationMs": cook.duration_ms,
         "budget": budget,
+        "charge": _charge(cook),
         "rate": round(rate, 3),
         "eta": round(counts[QUEUED] / rate, 1) if rate and alive else None,
         "startedAt": iso(cook.first_ms),
         "updatedAt": iso(cook.last_ms),
         "seq": seq,
+    }
+
+
+def _charge(cook: Cook) -> dict[str, Any] | None:
+    """The hold that pays now, as a status shows it; None for what is free of charge."""
+    if not cook.charge:
+        return None
+    return {
+        "hold": cook.charge["hold"],
+        "account": cook.charge["account"],
+        "number": cook.holds,
+        "capPts": cook.charge["capMilli"] / 1000,
+        "chargedPts": cook.charged_milli / 1000,
+        "leftPts": cook.left_milli / 1000,
     }
 
 
@@ -164,6 +179,7 @@ def parents_of(cook: Cook, number: int, attempt: int) -> Parents:
         spell_id=generator["id"] if is_spell else None,
         collection_id=started["collectionId"],
         piece_id=piece_id(started["cookId"], number),
+        payer=started["charge"]["account"] if started.get("charge") else "",
     )
 
 
@@ -200,7 +216,7 @@ def inner_cast_documents(
             "spellId": parents.spell_id,
             "version": cook.started["configHash"],
             "initiatorAccountId": parents.owner,
-            "payerAccountId": parents.owner,
+            "payerAccountId": parents.payer or parents.owner,
             "owner": parents.owner,
             "visibility": parents.visibility,
             "environment": parents.environment,

@@ -8,6 +8,8 @@ COOK_JOBS = "cook_jobs"
 CAST_JOBS = "cast_jobs"
 EXPORT_JOBS = "export_jobs"
 DELIVERIES = "deliveries"
+SPONSORSHIPS = "sponsorships"  # who pays for whom
+TICKETS = "stream_tickets"
 MEDIA_GRANTS = "media_grants"
 GATES = "gates"
 NOT_STARTED = ("held", "queued", "waiting")  # jobs without a lease, not yet settled
@@ -67,6 +69,8 @@ RESOURCES: tuple[Table, ...] = (
     Table(name="uploads", indexes=(Index(fields=("owner", "-createdAt")),)),
     Table(name=MEDIA_GRANTS, indexes=(Index(fields=("owner",)), Index(fields=("castId",)))),
     Table(name="thumbnails"),
+    Table(name=SPONSORSHIPS, indexes=(Index(fields=("owner",)), Index(fields=("initiator",)))),
+    Table(name=TICKETS, indexes=(Index(fields=("account",)), Index(fields=("endsAt",)))),
 )
 
 TABLES: tuple[Table, ...] = (

@@ -283,6 +283,7 @@ def cast_outputs(cast: Cast, *, seq: int) -> list[dict[str, Any]]:
         notification_platform=started["notificationPlatform"],
         cast_id=started["castId"],
         spell_id=started["spellId"],
+        payer=started["payerAccountId"],
     )
     return [
         output_document(f"{started['castId']}.{step.get('attempt', 1)}.{i}", step, parents, seq=seq)

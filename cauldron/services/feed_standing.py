@@ -6,7 +6,7 @@ from cauldron.domain.identity import Principal
 from cauldron.domain.times import from_iso
 from cauldron.ports.storage import Doc
 from cauldron.services.identity_proofs import Authenticator
-from cauldron.services.identity_records import KEYS, SESSIONS, USERS
+from cauldron.services.identity_records import KEYS, SESSIONS, USERS, guest_of
 
 TABLES = {"key": KEYS, "session": SESSIONS}
 
@@ -36,7 +36,7 @@ async def standing(authenticator: Authenticator, principals: Sequence[Principal]
 def _stands(record: Doc | None, users: Mapping[str, Doc | None], who: Principal, now_ms: int) -> bool:
     if record is None or record.get("revokedAt") is not None:
         return False
-    user = users.get(record["userId"])
+    user = guest_of(record) if record.get("guest") else users.get(record["userId"])
     expires = record.get("expiresAt")
     return (
         user is not None

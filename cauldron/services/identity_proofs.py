@@ -7,10 +7,10 @@ import structlog
 
 from cauldron.domain.credentials import KEY, SESSION, Token, parse_token
 from cauldron.domain.errors import CauldronError
-from cauldron.domain.identity import ROLES, Principal, Unauthenticated
+from cauldron.domain.identity import GUEST, GUEST_SCOPES, ROLES, Principal, Unauthenticated
 from cauldron.domain.times import from_iso, iso
 from cauldron.ports.storage import Doc, Patch
-from cauldron.services.identity_records import KEYS, SESSIONS, USERS, Register, same
+from cauldron.services.identity_records import KEYS, SESSIONS, USERS, Register, guest_of, same
 
 log = structlog.get_logger("cauldron.identity")
 REMEMBERED_MS = 5_000  # how long a revocation in another process may go unnoticed
@@ -81,7 +81,7 @@ class Authenticator:
         self._known.pop(name, None)
         changes = self.register.changes  # before reading: what changes meanwhile is asked for again
         record = await self._record(token)
-        user = None if record is None else await self.register.get(USERS, record["userId"])
+        user = None if record is None else await self._user(record)
         until_ms = 0 if record is None else _ends_ms(record, token)
         if record is None or user is None or now >= until_ms or not _holds(record, user):
             return None
@@ -97,6 +97,10 @@ class Authenticator:
         doc = await self.register.get(_table(token), token.id)
         fits = same(token.digest, NOBODY if doc is None else doc["hash"])
         return doc if doc is not None and fits and doc.get("revokedAt") is None else None
+
+    async def _user(self, record: Doc) -> Doc | None:
+        """The user of a credential; a guest is known by nothing but their session."""
+        return guest_of(record) if record.get("guest") else await self.register.get(USERS, record["userId"])
 
     async def _touch(self, record: Doc, token: Token, now: int) -> None:
         """Note that a credential was used; a store that does not answer is no reason to refuse."""
@@ -122,6 +126,8 @@ def _table(token: Token) -> str:
 def _ends_ms(record: Doc, token: Token) -> int:
     """The instant from which a credential is worth nothing."""
     ends = from_iso(record["expiresAt"]) if record["expiresAt"] else 1 << 62
+    if record.get("guest"):  # nobody could sign in again, and points may be left
+        return ends
     return min(ends, from_iso(record["lastUsedAt"]) + IDLE_MS) if token.kind == SESSION else ends
 
 
@@ -131,7 +137,7 @@ def _holds(record: Doc, user: Doc) -> bool:
 
 
 def _principal(record: Doc, user: Doc, token: Token) -> Principal:
-    most = ROLES[user["role"]]
+    most = GUEST_SCOPES if user["role"] == GUEST else ROLES[user["role"]]
     via: Literal["key", "session"] = "key" if token.kind == KEY else "session"
     return Principal(
         account=user["account"],

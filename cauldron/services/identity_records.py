@@ -8,7 +8,7 @@ from typing import Any
 
 from cauldron.domain.credentials import SECRET_BYTES, Kind, Token
 from cauldron.domain.errors import NotFound, Refused
-from cauldron.domain.identity import Principal
+from cauldron.domain.identity import GUEST, Principal
 from cauldron.domain.times import iso
 from cauldron.ports.passwords import Passwords
 from cauldron.ports.storage import Delete, Doc, Index, Op, Put, Store, Table
@@ -44,6 +44,13 @@ def random_secret() -> str:
 def same(one: str, other: str) -> bool:
     """Whether two texts are equal, in a time that does not tell where they differ."""
     return hmac.compare_digest(one.encode(), other.encode())
+
+
+def guest_of(session: Doc) -> Doc:
+    """What stands for the record of a user where the session of a guest does."""
+    account = session["account"]
+    user = {"_id": account, "account": account, "name": GUEST, "role": GUEST}
+    return user | {"disabled": False, "epoch": session["epoch"]}
 
 
 @dataclass(slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from cauldron.domain.identity import (
 )
 from cauldron.domain.times import iso
 from cauldron.ports.storage import Delete, Doc, Insert, Op, Patch, Put
-from cauldron.services.identity_records import SESSIONS, USERS, Register
+from cauldron.services.identity_records import SESSIONS, USERS, Register, guest_of
 from cauldron.services.identity_throttle import Throttle
 
 log = structlog.get_logger("cauldron.identity")
@@ -60,6 +60,22 @@ class Sessions:
         gone = [Delete(SESSIONS, replacing)] if replacing else []
         await self.register.commit(*ops, *gone, *await self._over(user["_id"]))
         return token
+
+    async def start_guest(self, *, address: str) -> tuple[Doc, Token]:
+        """Open a session of somebody without a name, on an account of their own that ends with it.
+
+        Returns:
+            What stands for the user's record, and the session's token.
+
+        Raises:
+            Throttled: too many from this address.
+        """
+        self.throttle.take(address=address)
+        account = self.register.new_id()
+        user = guest_of({"account": account, "epoch": 1})
+        token, ops = self._new(user, guest=True)
+        await self.register.commit(*ops, *await self._over(account))
+        return user, token
 
     async def end(self, who: Principal) -> None:
         """Sign out: this session is over, now."""
@@ -111,7 +127,7 @@ class Sessions:
         patch = Patch(USERS, user["_id"], {"password": kept}, {"password": user["password"]})
         await self.register.store.commit([patch], atomic=False)
 
-    def _new(self, user: Doc) -> tuple[Token, list[Op]]:
+    def _new(self, user: Doc, *, guest: bool = False) -> tuple[Token, list[Op]]:
         token, now = self.register.new_token(SESSION), self.register.clock()
         doc: Doc = {
             "_id": token.id,
@@ -124,7 +140,7 @@ class Sessions:
             "createdAt": iso(now),
             "lastUsedAt": iso(now),
             "expiresAt": iso(now + LONGEST_MS),
-        }
+        } | ({"guest": True} if guest else {})
         return token, [Insert(SESSIONS, doc)]
 
     async def _over(self, user_id: str) -> list[Op]:

@@ -140,7 +140,12 @@ class Invoicing:
             offer_ends_at=invoice["endsAt"],
             expires_at=invoice["endsAt"] + START_MS,
             environment=invoice["environment"],
-            about={"slug": invoice["slug"], "version": invoice["version"], "invoice": invoice["_id"]},
+            about={
+                "slug": invoice["slug"],
+                "version": invoice["version"],
+                "invoice": invoice["_id"],
+                "initiator": invoice["owner"],
+            },
         )
         if not await self.ledger.is_open(opened.charge.hold_id) and not await self.ledger.is_begun(
             opened.run_id

@@ -17,6 +17,12 @@ LISTED = 60  # spells of the start page
 READ = 500
 
 
+class SpellGone(NotFound):
+    """Its maker retired what was offered here, and offers nothing in its place."""
+
+    code = "spell_gone"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """A spell as visitors get it: its record and the version that is offered now."""
@@ -68,6 +74,7 @@ class Offering:
         """The offer behind a slug.
 
         Raises:
+            SpellGone: it was open to visitors, and what it offered is retired.
             NotFound: there is none, it is private, or it is not published; which of them is not told.
         """
         where = {"slug": slug, "environment": self.environment, "deleted": False}
@@ -75,9 +82,16 @@ class Offering:
             await self.store.find(SPELLS, where, order=("slug",), limit=SAME_SLUG) if _is_slug(slug) else []
         )
         offered = [doc for doc in found if _is_open(doc)]
-        if not offered:
-            raise NotFound(f"there is no spell {slug!r:.80}")
-        return await self._offer(min(offered, key=lambda doc: (doc["owner"] != self.account, doc["_id"])))
+        if offered:
+            return await self._offer(self._first(offered))
+        retired = [doc for doc in found if doc["visibility"] in OPEN and doc.get("retired")]
+        if retired:
+            record = self._first(retired)
+            raise SpellGone(f"{record['name']!r:.90} is retired: it is not cast any more", slug=slug)
+        raise NotFound(f"there is no spell {slug!r:.80}")
+
+    def _first(self, found: list[Doc]) -> Doc:
+        return min(found, key=lambda doc: (doc["owner"] != self.account, doc["_id"]))
 
     async def _offer(self, record: Doc) -> Offer:
         [version] = await self.store.get(VERSIONS, [f"{record['_id']}@{record['publishedVersion']}"])

@@ -8,15 +8,16 @@ from typing import Any
 from cauldron.domain.errors import Invalid, NotFound, Refused
 from cauldron.domain.estimate_cost import tariff_micro_usd
 from cauldron.domain.invoice import InvoiceRejected, Quote
-from cauldron.domain.ledger_pricing import Terms, cost_milli, price_milli
+from cauldron.domain.ledger_pricing import WHOLE_BPS, Terms, cost_milli, price_milli
 from cauldron.domain.snapshot import PlannedStep, Snapshot, check_exposed, execution_plan
 from cauldron.domain.tool import Kind
 from cauldron.ports.storage import Doc, Store
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.invoicing import Invoicing
-from cauldron.services.offering import Offer, Offering
+from cauldron.services.offering import Offer, Offering, SpellGone
 from cauldron.services.spell_stats import SpellStats
-from cauldron.services.spells import SPELLS, VERSIONS
+from cauldron.services.spells import SPELLS, VERSIONS, SpellRetired, check_not_retired
+from cauldron.services.sponsoring import Sponsoring
 
 LEAST_RUNS = 5  # before history says what a run may cost
 MICRO = 1_000_000
@@ -27,12 +28,6 @@ class PriceUnknown(Refused):
     """What a run may cost at most is not declared, and too few runs have shown it."""
 
     code = "price_unknown"
-
-
-class SpellRetired(Refused):
-    """The spell is not offered any more; the points of an open invoice were never set aside."""
-
-    code = "spell_retired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,30 +49,36 @@ class PaidCasting:
     offering: Offering
     stats: SpellStats
     check_media: CheckMedia
+    sponsoring: Sponsoring
     assets: tuple[str, ...]
+    platform_share_bps: int = 0  # of a creator's margin, in parts of 10,000
 
     async def invoice(
-        self, slug: str, *, asset: str, caller: Caller, key: str | None = None
+        self, slug: str, *, asset: str, caller: Caller, payer: str | None = None, key: str | None = None
     ) -> dict[str, Any]:
         """An invoice for one cast of what a slug offers now: ``{invoiceId, costPts, capPts, expiry, …}``.
 
+        ``payer`` is the account that pays, when it is not the caller's own.
+
         Raises:
-            Invalid: the asset is not taken here. NotFound: there is no such spell.
+            Invalid: the asset is not taken here. NotFound: there is no such spell. SpellRetired.
+            NotSponsored: the payer has not said that it pays for this caller.
             PriceUnknown: nobody can say what it costs. IdempotencyMismatch: see :meth:`Invoicing.issue`.
         """
         if asset not in self.assets:
             raise Invalid(
                 f"asset: {asset!r:.60} is not taken here, only {', '.join(self.assets)}", path="asset"
             )
-        offer = await self.offering.find(slug)
+        try:
+            offer = await self.offering.find(slug)
+        except SpellGone as gone:
+            raise SpellRetired(gone.message, slug=slug) from gone
         price = await self._price(offer)
-        terms = await self.invoicing.ledger.terms(
-            Terms(rate_id="", micro_usd_per_point=1, creator=str(offer.record["owner"]))
-        )
+        terms = await self.invoicing.ledger.terms(self._terms(offer, caller))
         steps = len(offer.snapshot.checked.order)
         quote = Quote(
             initiator=caller.account,
-            payer=caller.account,
+            payer=payer or caller.account,
             slug=offer.slug,
             spell_id=str(offer.record["_id"]),
             version=str(offer.version["version"]),
@@ -88,7 +89,26 @@ class PaidCasting:
             environment=caller.environment,
             estimate={"basis": price.basis},
         )
+        await self._check_payer(quote.initiator, quote.payer, cap_milli=quote.cap_milli)
         return await self.invoicing.issue(quote, key=key)
+
+    def _terms(self, offer: Offer, caller: Caller) -> Terms:
+        """The creator's margin on top of what a run costs; who casts a spell of their own pays none."""
+        creator, margin = str(offer.record["owner"]), offer.record.get("margin") or {}
+        if creator == caller.account:
+            margin = {}
+        return Terms(
+            rate_id="",
+            micro_usd_per_point=1,
+            markup_bps=margin.get("markupBps", 0),
+            flat_milli=margin.get("flatMilli", 0),
+            creator=creator,
+            creator_bps=WHOLE_BPS - self.platform_share_bps if margin else 0,
+        )
+
+    async def _check_payer(self, initiator: str, payer: str, *, cap_milli: int) -> None:
+        if payer != initiator:
+            await self.sponsoring.check(payer, initiator, cap_milli=cap_milli)
 
     async def _price(self, offer: Offer) -> Price:
         """Declared tariffs beat history."""
@@ -118,6 +138,7 @@ class PaidCasting:
         Raises:
             InvoiceRejected, OfferExpired, InsufficientPoints: see :meth:`Invoicing.consume`.
             SpellRetired: it is not offered any more. InvalidMany: an input does not fit.
+            NotSponsored: the payer does not pay for the caller any more.
         """
         invoice = await self.invoicing.read(
             token, account=caller.account, slug=slug, environment=caller.environment
@@ -126,6 +147,7 @@ class PaidCasting:
             return {"creditTxId": str(invoice["creditTxId"]), "runId": str(invoice["runId"])}
         if invoice["state"] == "open":
             await self._check_offered(invoice)
+            await self._check_payer(invoice["owner"], invoice["payer"], cap_milli=invoice["capMilli"])
         snapshot = await self._pinned(invoice)
         await self.check_media(context, caller=caller, path="context")
         check_exposed(snapshot, context)
@@ -145,6 +167,8 @@ class PaidCasting:
         [record] = await self.store.get(SPELLS, [invoice["spellId"]])
         if record is None or record["deleted"] or record["publishedVersion"] is None:
             raise SpellRetired(f"the spell {invoice['slug']!r} is not offered any more; nothing was charged")
+        [version] = await self.store.get(VERSIONS, [f"{invoice['spellId']}@{invoice['version']}"])
+        check_not_retired(invoice["slug"], version)
 
     async def _pinned(self, invoice: Mapping[str, Any]) -> Snapshot:
         [version] = await self.store.get(VERSIONS, [f"{invoice['spellId']}@{invoice['version']}"])
@@ -180,8 +204,9 @@ class PaidCasting:
 def _milli(micro_usd: float, terms: Terms, *, steps: int) -> int:
     """A price in milli-points; every step's is rounded up, so that a run may cost a little more."""
     if micro_usd <= 0:
-        return 0
-    return price_milli(cost_milli(math.ceil(micro_usd), terms), terms) + steps
+        return terms.flat_milli
+    spare = steps * (2 + -(-terms.markup_bps // WHOLE_BPS)) if terms.markup_bps else steps
+    return price_milli(cost_milli(math.ceil(micro_usd), terms), terms) + spare + terms.flat_milli
 
 
 def _defaults(snapshot: Snapshot) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.domain.errors import Duplicate, InvalidMany, NotFound, Problem, StaleVersion
+from cauldron.domain.errors import Duplicate, InvalidMany, NotFound, Problem, Refused, StaleVersion
 from cauldron.domain.hashing import content_hash
 from cauldron.domain.snapshot import Snapshot, take_snapshot
 from cauldron.domain.spell import Spell
@@ -34,6 +34,12 @@ TABLES: tuple[Table, ...] = (
     ),
 )
 ATTEMPTS = 8
+
+
+class SpellRetired(Refused):
+    """The version is not offered any more: nothing new is begun with it, and nothing was charged."""
+
+    code = "spell_retired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +162,7 @@ class Spellbook:
             NotFound: there is no such spell.
             InvalidMany: the graph does not hold.
             StaleVersion: the draft is not at ``revision``.
+            SpellRetired: a version with just this content was retired.
         """
         for _ in range(ATTEMPTS):
             record = await self.find(slug)
@@ -163,6 +170,7 @@ class Spellbook:
                 raise _stale(slug, revision=revision, at=record["revision"])
             checked = check_spell(parse_spell(record["draft"]), self.tools, source=slug)
             known = await self._with_content(record["_id"], version_hash(checked))
+            check_not_retired(slug, known)
             if known is not None and record["publishedVersion"] == known["version"]:
                 return Published(version=known, new=False)
             version = known or self._version(record, checked, now_ms=now_ms)
@@ -204,7 +212,7 @@ class Spellbook:
         Raises:
             NotFound: there is no such spell. StaleVersion: it is not at ``revision``.
         """
-        return await self._change(slug, {"publishedVersion": None}, now_ms=now_ms, revision=revision)
+        return await self.change(slug, {"publishedVersion": None}, now_ms=now_ms, revision=revision)
 
     async def delete(self, slug: str, *, now_ms: int, revision: int | None = None) -> None:
         """Take the spell away and free its slug; its versions stay for what pinned them.
@@ -213,15 +221,16 @@ class Spellbook:
             NotFound: there is no such spell. StaleVersion: it is not at ``revision``.
         """
         changes = {"deleted": True, "publishedVersion": None}
-        await self._change(slug, changes, now_ms=now_ms, revision=revision)
+        await self.change(slug, changes, now_ms=now_ms, revision=revision)
 
     async def show_images(self, slug: str, images: Sequence[Mapping[str, Any]], *, now_ms: int) -> Doc:
         """Set the preview images, a list of media references. Raises NotFound."""
-        return await self._change(slug, {"previewImages": [dict(image) for image in images]}, now_ms=now_ms)
+        return await self.change(slug, {"previewImages": [dict(image) for image in images]}, now_ms=now_ms)
 
-    async def _change(
+    async def change(
         self, slug: str, changes: Mapping[str, Any], *, now_ms: int, revision: int | None = None
     ) -> Doc:
+        """Set fields of a spell's record beside its draft. Raises NotFound, StaleVersion."""
         for _ in range(ATTEMPTS):
             record = await self.find(slug)
             if revision is not None and revision != record["revision"]:
@@ -276,13 +285,14 @@ class Spellbook:
         """The execution snapshot of a version of a spell, by default the published one.
 
         Raises:
-            NotFound: no such spell or version, or it is not published.
+            NotFound: no such spell or version, or it is not published. SpellRetired.
             InvalidMany: an override does not fit.
         """
         record = await self.find(slug)
         number = record["publishedVersion"] if version is None else version
         if number is None:
             raise NotFound(f"the spell {slug!r} is not published", slug=slug)
+        check_not_retired(slug, (await self.store.get(VERSIONS, [f"{record['_id']}@{number}"]))[0])
         return await self.pinned(record["_id"], version=number, overrides=overrides)
 
     async def pinned(
@@ -314,10 +324,19 @@ def version_hash(checked: CheckedSpell) -> str:
     return content_hash({"document": document, "tools": tools})
 
 
+def check_not_retired(slug: str, version: Doc | None) -> None:
+    """Whether something new may be begun with a version, if there is one. Raises SpellRetired."""
+    if version is not None and version.get("retiredAt") is not None:
+        number = version["version"]
+        raise SpellRetired(
+            f"version {number} of {slug!r} is retired: restore it, or take another", slug=slug, version=number
+        )
+
+
 def _publishing(record: Doc, version: Doc, *, new: bool, now_ms: int) -> list[Op]:
     """Insert the version when it is new, and point the spell at it, if nothing came between."""
     number = version["version"]
-    changes: dict[str, Any] = {"publishedVersion": number, "updatedAt": iso(now_ms)}
+    changes: dict[str, Any] = {"publishedVersion": number, "retired": None, "updatedAt": iso(now_ms)}
     guard = {"revision": record["revision"], "lastVersion": record["lastVersion"], "deleted": False}
     if not new:
         return [Patch(SPELLS, record["_id"], changes, guard)]

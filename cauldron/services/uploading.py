@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cauldron.domain.errors import Refused
 from cauldron.domain.media import MediaRef
 from cauldron.domain.times import iso
 from cauldron.ports.blobs import BlobStore
@@ -14,6 +15,7 @@ from cauldron.services.casting import Caller
 from cauldron.services.media_grants import grants
 
 TABLE = "uploads"
+MOST_OF_A_GUEST = 40
 
 
 @dataclass(slots=True)
@@ -25,6 +27,12 @@ class Uploading:
     pictures: Pictures
     clock: Clock
     new_id: NewId
+
+    async def check_guest(self, account: str, *, count: int) -> None:
+        """Whether a guest may bring ``count`` more pictures. Raises Refused."""
+        found = await self.store.find(TABLE, {"owner": account}, order=("-createdAt",), limit=MOST_OF_A_GUEST)
+        if len(found) + count > MOST_OF_A_GUEST:
+            raise Refused(f"a guest may bring {MOST_OF_A_GUEST} pictures; sign in to bring more")
 
     async def take(self, path: Path, *, caller: Caller, actor: str) -> Doc:
         """Keep the picture in a file; returns the ``uploads`` record. Its name is no part of it.

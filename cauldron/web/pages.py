@@ -32,30 +32,45 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """Whether whoever looks at a page may cast, and what its requests must carry."""
+    """Whether whoever looks at a page may cast, what its requests must carry, and whether we know them."""
 
     may_cast: bool = False
     csrf: str = ""
+    is_known: bool = False  # signed in, or at this machine while it has no owner
+    is_guest: bool = False
 
 
-def start_page(site: Site, *, spells: Sequence[Mapping[str, Any]], version: str) -> str:
+def start_page(site: Site, *, spells: Sequence[Mapping[str, Any]], version: str, visitor: Visitor) -> str:
     """What the studio is, its public spells, and where its API is described."""
-    return _filled("start.html.j2", site=site, spells=spells, version=version)
+    return _filled("start.html.j2", site=site, spells=spells, version=version, visitor=visitor)
 
 
-def spell_page(site: Site, *, meta: Mapping[str, Any], visitor: Visitor, notice: str = "") -> str:
+def spell_page(
+    site: Site, *, meta: Mapping[str, Any], visitor: Visitor, notice: str = "", guests: bool = False
+) -> str:
     """The page of a spell; ``meta`` is the document of ``GET /api/v1/spells/:slug/meta``."""
-    return _filled("spell.html.j2", site=site, meta=meta, visitor=visitor, notice=notice)
+    here = f"/spells/{meta['slug']}"
+    return _filled(
+        "spell.html.j2", site=site, meta=meta, visitor=visitor, notice=notice, guests=guests, here=here
+    )
+
+
+def sign_in_page(site: Site, *, mode: str, after: str, visitor: Visitor, name: str = "") -> str:
+    """Signing in (``mode`` sign-in), the first owner (set-up, locked), or who is signed in (known).
+
+    ``after`` is the path below the site's root that follows.
+    """
+    return _filled("sign-in.html.j2", site=site, mode=mode, after=after, visitor=visitor, name=name)
 
 
 def crawler_page(site: Site, *, meta: Mapping[str, Any]) -> str:
     """The same in words and a picture, for those who run no scripts."""
-    return _filled("og.html.j2", site=site, meta=meta)
+    return _filled("og.html.j2", site=site, meta=meta, visitor=None)
 
 
-def missing_page(site: Site) -> str:
-    """What is answered when there is no such page."""
-    return _filled("missing.html.j2", site=site)
+def missing_page(site: Site, *, visitor: Visitor, gone: str = "") -> str:
+    """What is answered when there is no such page; ``gone`` says what was there."""
+    return _filled("missing.html.j2", site=site, visitor=visitor, gone=gone)
 
 
 def _filled(template: str, **values: Any) -> str:

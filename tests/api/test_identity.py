@@ -356,6 +356,7 @@ UNSAFE = [
     ("POST", "/api/v1/invitations"),
     ("DELETE", f"/api/v1/invitations/{NOBODY}"),
     ("POST", "/api/v1/session"),
+    ("POST", "/api/v1/session/guest"),
     ("POST", "/api/v1/setup"),
     ("POST", "/api/v1/invitations/accept"),
 ]

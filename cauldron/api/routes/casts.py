@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from cauldron.api.access import Caster, Key, Reader, TheStudio, caller_of
+from cauldron.api.access import Caster, Key, Reader, TheStudio, Visiting, caller_of
 from cauldron.api.answers import json_answer, page_answer, picked
 from cauldron.api.routes.outputs import OutputAnswer, output_document
 from cauldron.api.routes.spells import find_spell, spellbook
@@ -18,13 +18,14 @@ from cauldron.domain.snapshot import Snapshot, snapshot_of_tool
 from cauldron.ports.storage import Compare, Doc, Where
 from cauldron.services.owned import owned
 from cauldron.services.pages import Listing
+from cauldron.services.spells import VERSIONS, check_not_retired
 
 router = APIRouter(prefix="/api/v1", tags=["casts"])
 CastId = Annotated[str, Path(description="The cast.", max_length=200)]
 Status = Literal["running", "completed", "failed", "cancelled"]
 FIELDS = (
     "spellId", "version", "cookId", "pieceId", "status", "startedAt", "completedAt", "generationIds",
-    "generationCount", "costUsd", "pointsSpent", "visibility",
+    "generationCount", "costUsd", "pointsSpent", "visibility", "initiatorAccountId", "payerAccountId",
 )  # fmt: skip
 MOST_STEPS = 500
 
@@ -68,6 +69,8 @@ class CastSummary(Answer):
     cost_usd: float | None
     points_spent: float | None
     visibility: str | None
+    initiator_account_id: str | None
+    payer_account_id: str | None
 
 
 class CastAnswer(CastSummary):
@@ -123,6 +126,8 @@ async def _snapshot(studio: Studio, who: Principal, body: CastBody) -> Snapshot:
         raise InvalidMany(
             [Problem(path="version", code="malformed", message="a spell's versions are numbers")]
         )
+    [version] = await studio.store.get(VERSIONS, [f"{record['_id']}@{number}"])
+    check_not_retired(record["slug"], version)
     return await book.pinned(record["_id"], version=int(number))
 
 
@@ -183,7 +188,7 @@ async def _whole(studio: Studio, doc: Doc) -> Response:
 
 
 @router.post("/casts/{cast_id}/cancel", summary="Cancel a cast", responses={200: {"model": CastAnswer}})
-async def cancel_cast(cast_id: CastId, studio: TheStudio, who: Caster) -> Response:
+async def cancel_cast(cast_id: CastId, studio: TheStudio, who: Visiting) -> Response:
     """It ends without an output; what it started still finishes, unused. Cancelling twice is harmless."""
     doc = await _cast(studio, who, cast_id)
     if doc.get("cookId") is not None:

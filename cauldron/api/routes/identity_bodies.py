@@ -114,7 +114,7 @@ class Me(Answer):
 
     id: str
     name: str
-    role: RoleName
+    role: RoleName | Literal["guest"]
     account: str
     scopes: list[Scope]
     via: Literal["local", "session", "key", "invoice"]

@@ -21,9 +21,10 @@ router = APIRouter(prefix="/api/v1", tags=["outputs"])
 FIELDS = (
     "toolId", "toolVersion", "toolDisplayName", "status", "statusReason", "error", "requestTimestamp",
     "responseTimestamp", "durationMs", "webhookReceivedAt", "externalRunId", "costUsd", "costSource",
-    "pointsSpent", "protocolNetPoints", "notificationPlatform", "deliveryStatus", "deliveryTimestamp",
-    "deliveryAttempts", "deliveryError", "castId", "cookId", "spellId", "collectionId", "pieceId", "step",
-    "attempt", "visibility", "environment", "inputs", "outputs", "cached",
+    "pointsSpent", "protocolNetPoints", "payerAccountId", "notificationPlatform", "deliveryStatus",
+    "deliveryTimestamp", "deliveryAttempts", "deliveryError", "castId", "cookId", "spellId",
+    "collectionId", "pieceId", "step", "attempt", "visibility", "environment", "inputs", "outputs",
+    "cached",
 )  # fmt: skip
 Status = Literal["pending", "processing", "success", "failed", "cancelled", "timeout"]
 OutputId = Annotated[str, Path(description="The generation output.", max_length=200)]
@@ -55,7 +56,11 @@ class OutputAnswer(Answer):
     cost_usd: float | None
     cost_source: str | None
     points_spent: float | None
+    provider_points: float
+    creator_points: float
     protocol_net_points: float | None
+    initiator_account_id: str | None
+    payer_account_id: str | None
     notification_platform: str | None
     delivery_status: str | None
     delivery_timestamp: str | None
@@ -84,7 +89,9 @@ class OutputPage(Answer):
 
 def output_document(doc: Doc) -> dict[str, Any]:
     """An execution as its owner sees it."""
-    return picked(doc, FIELDS, outputId="_id")
+    points = {name: doc.get(name, 0) for name in ("providerPoints", "creatorPoints")}
+    initiator = doc.get("initiatorAccountId") or doc.get("owner")
+    return picked(doc, FIELDS, outputId="_id") | points | {"initiatorAccountId": initiator}
 
 
 @router.get("/outputs", summary="List tool executions, newest first", responses={200: {"model": OutputPage}})

@@ -10,7 +10,8 @@ from cauldron.api.access import TheStudio, principal_of
 from cauldron.api.authentication import session_token
 from cauldron.api.routes.identity_bodies import Me, NewPassword, SignIn
 from cauldron.domain.credentials import SESSION, Token, parse_token
-from cauldron.domain.identity import ROLES, SCOPES, Principal
+from cauldron.domain.errors import Refused
+from cauldron.domain.identity import GUEST, GUEST_SCOPES, ROLES, SCOPES, Forbidden, Principal
 from cauldron.ports.storage import Doc
 
 router = APIRouter(prefix="/api/v1", tags=["identity"])
@@ -32,6 +33,24 @@ async def sign_in(body: SignIn, request: Request, response: Response, studio: Th
         address=address_of(request),
         replacing=before.credential if before and before.via == "session" else "",
     )
+    return signed_in(user, token, request, response)
+
+
+@router.post("/session/guest", status_code=201, summary="Go on as a guest")
+async def go_on_as_guest(request: Request, response: Response, studio: TheStudio) -> Me:
+    """Opens a session, in a cookie, on an account of its own that lasts as long as the session.
+
+    A guest may cast what is offered to visitors, and sees what came of it. Who is a guest already stays it.
+    """
+    cookies.check_transport(request.scope, request.headers)
+    before = _shown(request)
+    if before is not None and before.is_guest:
+        return await me(request, response, studio, before)
+    if before is not None:
+        raise Refused("you are signed in: there is no need to be a guest")
+    if not studio.settings.guests:
+        raise Forbidden("this studio has no guests: sign in")
+    user, token = await studio.identity.sessions.start_guest(address=address_of(request))
     return signed_in(user, token, request, response)
 
 
@@ -57,7 +76,8 @@ async def me(request: Request, response: Response, studio: TheStudio, who: Signe
             scopes=[scope for scope in SCOPES if scope in who.scopes],
             via="local",
         )
-    user = await studio.identity.register.user(who.user)
+    guest = {"_id": who.user, "account": who.account, "name": GUEST, "role": GUEST}
+    user = guest if who.is_guest else await studio.identity.register.user(who.user)
     token = parse_token(session_token(request.scope, request.headers) or "", SESSION)
     return _me(user, who, token if who.via == "session" else None)
 
@@ -78,7 +98,8 @@ def signed_in(user: Doc, token: Token, request: Request, response: Response) -> 
     """Give the browser its session, and say whose it is."""
     cookies.give(response, request.scope, token)
     response.headers.update(SECRET)
-    who = Principal(account=user["account"], user=user["_id"], scopes=ROLES[user["role"]], via="session")
+    scopes = GUEST_SCOPES if user["role"] == GUEST else ROLES[user["role"]]
+    who = Principal(account=user["account"], user=user["_id"], scopes=scopes, via="session")
     return _me(user, who, token)
 
 

@@ -12,12 +12,12 @@ from pydantic import Field
 from starlette.responses import Response
 
 from cauldron import __version__
-from cauldron.api.access import Editor, TheStudio, caller_of
+from cauldron.api.access import TheStudio
 from cauldron.api.answers import json_answer
 from cauldron.api.authentication import session_token
+from cauldron.api.headers import PREVIEW_COOKIE
 from cauldron.api.origins import is_secure
-from cauldron.api.routes.spells import find_spell, spellbook
-from cauldron.api.shapes import Answer, Body
+from cauldron.api.shapes import Answer
 from cauldron.bootstrap import Studio
 from cauldron.domain.credentials import SESSION, parse_token
 from cauldron.domain.errors import CauldronError, NotFound
@@ -25,9 +25,8 @@ from cauldron.domain.hashing import content_hash
 from cauldron.domain.identity import Principal
 from cauldron.domain.media import MediaRef, digest_of, is_media
 from cauldron.ports.sharing import CARD_HEIGHT, CARD_MIME, CARD_WIDTH
-from cauldron.services.media_grants import media_in
-from cauldron.services.offering import Offer
-from cauldron.services.owned import owned
+from cauldron.services.offering import Offer, SpellGone
+from cauldron.services.spell_versions import MOST_PREVIEWS, margin_of
 from cauldron.services.thumbnails import PICTURES
 from cauldron.web.assets import assets
 from cauldron.web.pages import Site, Visitor, crawler_page, missing_page, spell_page, start_page
@@ -36,7 +35,6 @@ router = APIRouter(tags=["pages"])
 Slug = Annotated[str, Path(description="The spell's slug.", max_length=64)]
 HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 PREVIEW_EDGE_PX = 1024
-MOST_PREVIEWS = 6
 MOST_CARDS = 64  # that are kept drawn
 FOR_GOOD = "public, max-age=31536000, immutable"
 FOR_AN_HOUR = "public, max-age=3600"
@@ -47,7 +45,8 @@ PAGE_HEADERS = {
     "cache-control": "no-store",
 }
 OLD_WAY = (
-    "You came by an address of the preview. It works for now; the address of this page is the one to keep."
+    "You came the way of the preview, which goes on 20 November 2027. "
+    "Keep the address of this page; programs ask for an invoice, then cast."
 )
 
 
@@ -93,6 +92,7 @@ class MetaAnswer(Answer):
     inputs_schema: dict[str, Any]
     steps: list[StepAnswer]
     previews: list[PreviewAnswer]
+    margin: dict[str, float] = Field(description="What its creator asks for on top of what a run costs.")
     avg_cost_pts_cached: float | None
     avg_runtime_ms_cached: float | None
     stats_as_of: str | None
@@ -110,10 +110,15 @@ def site_of(request: Request, studio: Studio) -> Site:
 def visitor_of(request: Request) -> Visitor:
     """Whether who looks may cast, and the token that their page must send."""
     who = request.scope.get("state", {}).get("principal")
-    if not isinstance(who, Principal) or "cast" not in who.scopes:
+    if not isinstance(who, Principal):
         return Visitor()
     token = parse_token(session_token(request.scope, request.headers) or "", SESSION)
-    return Visitor(may_cast=True, csrf=token.csrf if token and who.via == "session" else "")
+    return Visitor(
+        may_cast=not who.scopes.isdisjoint(("cast", "visit")),
+        csrf=token.csrf if token and who.via == "session" else "",
+        is_known=not who.is_guest,
+        is_guest=who.is_guest,
+    )
 
 
 def shown_previews(offer: Offer) -> list[MediaRef]:
@@ -142,6 +147,7 @@ async def meta_document(studio: Studio, offer: Offer, site: Site) -> dict[str, A
         "inputsSchema": offer.inputs_schema(),
         "steps": offer.steps(),
         "previews": previews,
+        "margin": margin_of(offer.record),
         **{name: stats.get(name) for name in ("avgCostPtsCached", "avgRuntimeMsCached", "statsAsOf")},
         "openGraph": {
             "type": "website",
@@ -170,51 +176,13 @@ async def get_meta(slug: Slug, request: Request, studio: TheStudio) -> Response:
     return json_answer(await meta_document(studio, offer, site_of(request, studio)))
 
 
-class PreviewsBody(Body):
-    """Which pictures a spell is shown with: executions of its own steps, the first one largest."""
-
-    outputs: list[str] = Field(max_length=MOST_PREVIEWS, examples=[["01a1f93554e27f5b1647b928a108e46b.1.0"]])
-
-
-class PreviewsAnswer(Answer):
-    """The references that are kept."""
-
-    preview_images: list[dict[str, Any]]
-
-
-@router.put(
-    "/api/v1/spells/{spell}/previews",
-    tags=["spells"],
-    summary="Choose the pictures that a spell is shown with",
-    responses={200: {"model": PreviewsAnswer}},
-)
-async def choose_previews(
-    spell: Annotated[str, Path(description="The spell's slug or id.", max_length=200)],
-    body: PreviewsBody,
-    studio: TheStudio,
-    who: Editor,
-) -> Response:
-    """From outputs of its own casts; they become visible to everybody who may see the spell."""
-    book = await spellbook(studio, who)
-    record = await find_spell(book, spell)
-    caller = caller_of(studio, who)
-    refs: list[MediaRef] = []
-    for output_id in body.outputs:
-        doc = await owned(studio.store, "generationOutputs", output_id, caller=caller, noun="output")
-        found = [ref for _, ref in media_in(doc.get("outputs") or {}) if ref.get("mime") in PICTURES]
-        if doc.get("spellId") != record["_id"] or not found:
-            raise NotFound(f"the spell has no output {output_id!r:.80} with a picture")
-        refs.append(found[0])
-    changed = await book.show_images(record["slug"], refs, now_ms=studio.clock())
-    return json_answer({"previewImages": changed["previewImages"]})
-
-
 @router.get("/", summary="The start page", response_class=HTMLResponse)
 async def get_start(request: Request, studio: TheStudio) -> Response:
     """What the studio is, its public spells, and the way to the API's description."""
     site = site_of(request, studio)
     listed = [_card(record) for record in await studio.workshop.offering.listed()]
-    return HTMLResponse(start_page(site, spells=listed, version=__version__), headers=PAGE_HEADERS)
+    page = start_page(site, spells=listed, version=__version__, visitor=visitor_of(request))
+    return HTMLResponse(page, headers=PAGE_HEADERS)
 
 
 def _card(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,13 +196,23 @@ async def answer_page(slug: str, request: Request, studio: Studio, *, crawler: b
     site = site_of(request, studio)
     try:
         offer = await studio.workshop.offering.find(slug)
+    except SpellGone as gone:
+        page = missing_page(site, visitor=visitor_of(request), gone=gone.message)
+        return HTMLResponse(page, status_code=410, headers=PAGE_HEADERS)
     except NotFound:
-        return HTMLResponse(missing_page(site), status_code=404, headers=PAGE_HEADERS)
+        page = missing_page(site, visitor=visitor_of(request))
+        return HTMLResponse(page, status_code=404, headers=PAGE_HEADERS)
     meta = await meta_document(studio, offer, site)
     if crawler:
         return HTMLResponse(crawler_page(site, meta=meta), headers=PAGE_HEADERS)
-    notice = OLD_WAY if request.query_params.get("from") == "preview" else ""
-    page = spell_page(site, meta=meta, visitor=visitor_of(request), notice=notice)
+    old_way = request.query_params.get("from") == "preview" or PREVIEW_COOKIE in request.cookies
+    page = spell_page(
+        site,
+        meta=meta,
+        visitor=visitor_of(request),
+        notice=OLD_WAY if old_way else "",
+        guests=studio.settings.guests,
+    )
     return HTMLResponse(page, headers=PAGE_HEADERS)
 
 

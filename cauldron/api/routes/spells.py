@@ -27,6 +27,7 @@ from cauldron.domain.spell_graph import check_spell
 from cauldron.domain.tool_document import port_document
 from cauldron.ports.storage import Doc
 from cauldron.services.pages import Listing
+from cauldron.services.spell_versions import margin_of
 from cauldron.services.spells import SPELLS, VERSIONS, Spellbook
 
 router = APIRouter(prefix="/api/v1", tags=["spells"])
@@ -36,7 +37,10 @@ FIELDS = (
     "slug", "name", "description", "visibility", "previewImages", "revision", "lastVersion",
     "publishedVersion", "createdAt", "updatedAt",
 )  # fmt: skip
-VERSION_FIELDS = ("spellId", "version", "slug", "name", "contentHash", "configHash", "createdAt")
+VERSION_FIELDS = (
+    "spellId", "version", "slug", "name", "contentHash", "configHash", "createdAt", "retiredAt",
+    "retiredReason",
+)  # fmt: skip
 EXAMPLE = {
     "cauldronSpell": 1,
     "name": "Misty card",
@@ -61,6 +65,9 @@ class SpellSummary(Answer):
     published_version: int | None
     created_at: str
     updated_at: str
+    margin: dict[str, float] = Field(
+        description="`percent` of the cost and `flatPts` a run, for its creator."
+    )
 
 
 class SpellAnswer(SpellSummary):
@@ -109,6 +116,8 @@ class VersionSummary(Answer):
     content_hash: str
     config_hash: str
     created_at: str
+    retired_at: str | None = Field(description="Since when nothing new is begun with it.")
+    retired_reason: str | None
 
 
 class VersionAnswer(VersionSummary):
@@ -146,7 +155,7 @@ async def find_spell(book: Spellbook, name: str) -> Doc:
 
 def spell_summary(record: Doc) -> dict[str, Any]:
     """A spell as a list shows it."""
-    return picked(record, FIELDS, spellId="_id")
+    return picked(record, FIELDS, spellId="_id") | {"margin": margin_of(record)}
 
 
 def version_summary(version: Doc) -> dict[str, Any]:

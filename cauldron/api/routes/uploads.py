@@ -7,15 +7,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from cauldron.api.access import Editor, Reader, TheStudio, caller_of
+from cauldron.api.access import Reader, TheStudio, caller_of, needing
 from cauldron.api.answers import json_answer, page_answer, picked
 from cauldron.api.bounds import UPLOADS, Upload
 from cauldron.api.shapes import MAX_PAGE, Answer, decode_cursor
 from cauldron.domain.errors import Invalid, InvalidMany, Problem
+from cauldron.domain.identity import Principal
 from cauldron.ports.storage import Doc
 from cauldron.services.pages import Listing
 
@@ -26,6 +27,7 @@ MAX_FILE_BYTES = 64 * 2**20
 MAX_BYTES = 128 * 2**20  # all of them, and what is around them
 MOST_AT_ONCE = 4  # requests whose files are on disk
 UPLOADS.append(Upload(path=re.compile(re.escape(PATH)), max_bytes=MAX_BYTES, types=("multipart/form-data",)))
+Bringer = Annotated[Principal, Depends(needing("edit", "visit"))]  # guests, too: spells take pictures
 _slots = asyncio.Semaphore(MOST_AT_ONCE)
 
 
@@ -97,12 +99,14 @@ def upload_document(doc: Doc) -> dict[str, Any]:
     responses={201: {"model": Uploaded}},
     openapi_extra=FORM,
 )
-async def upload(request: Request, studio: TheStudio, who: Editor) -> Response:
+async def upload(request: Request, studio: TheStudio, who: Bringer) -> Response:
     """PNG, JPEG, WebP and GIF, stills and animations; encoded anew, so that only pixels are kept."""
     async with _slots, request.form(max_files=MOST_FILES, max_fields=0, max_part_size=0) as form:
         files = [value for name, value in form.multi_items() if name == "file"]
         if not files or len(files) != len(form.multi_items()):
             raise _refusal("file", "missing", "send one or more files, each as a part called file")
+        if who.is_guest:
+            await studio.workshop.uploading.check_guest(who.account, count=len(files))
         kept: list[Doc] = []
         for index, file in enumerate(files):
             if not isinstance(file, UploadFile):

@@ -1,6 +1,6 @@
 // The page of a spell: a form from its inputs, a price, the run as it happens, the results.
 const main = document.querySelector("main");
-const { slug, root, csrf, may } = main.dataset;
+let { slug, root, csrf, may } = main.dataset;
 const at = (id) => document.getElementById(id);
 const kept = `spell:${slug}`;
 let meta, quote, fields = [], stream;
@@ -38,14 +38,6 @@ const isMedia = (schema) => Boolean(schema.properties?.media);
 const mediaPath = (ref, edge) =>
   `${root}/api/v1/media/${ref.media.slice(7)}${edge ? `/thumbnail?edge=${edge}` : ""}`;
 const isPicture = (ref) => /^image\/(a?png|jpeg|webp|gif)/.test(ref.mime);
-
-// Results are told a moment before they can be fetched.
-function image(src, props) {
-  const node = el("img", { ...props, src });
-  let tries = 0;
-  node.onerror = () => tries++ < 6 && setTimeout(() => { node.src = src; }, 250 * tries);
-  return node;
-}
 
 function field(name, whole, required, value) {
   const schema = { ...(whole.anyOf?.[0] ?? {}), ...whole };
@@ -256,10 +248,12 @@ function reveal(each) {
 const pts = (value) => `${value.toLocaleString("en", { maximumFractionDigits: 3 })} ${value === 1 ? "pt" : "pts"}`;
 
 function ready() {
-  const price = quote?.costPts;
+  const most = quote?.capPts;
   at("cast").disabled = !may || stream !== undefined;
-  at("cast").textContent = price === undefined ? "Cast" : price ? `Cast for up to ${pts(price)}` : "Cast, free of charge";
-  if (price !== undefined) at("price").textContent = price ? `up to ${pts(price)}` : "free";
+  at("cast").textContent = stream ? "Running…" : quote ? most ? `Cast for up to ${pts(most)}` : "Cast, free of charge" : "Cast";
+  if (!quote) return;
+  const usual = quote.costPts < most ? `about ${pts(quote.costPts)}, ` : "";
+  at("price").textContent = most ? `${usual}up to ${pts(most)}` : "free";
 }
 
 async function price() {
@@ -275,7 +269,9 @@ function complain(problem) {
     return { known, message };
   });
   const strange = listed.filter((each) => !each.known).map((each) => each.message);
-  const text = listed.length > strange.length ? "Some of what you filled in does not fit; it is marked above." : problem.detail;
+  const missing = problem.details?.missingPts;
+  const text = missing ? `You need ${pts(missing)} more. Nothing was charged: add points, then cast again.`
+    : listed.length > strange.length ? "Some of what you filled in does not fit; it is marked above." : problem.detail;
   box.replaceChildren(text, ...strange.map((each) => el("div", { textContent: each })), el("code", { textContent: problem.code ?? "" }));
   box.hidden = false;
   const first = listed.find((each) => each.known);
@@ -291,24 +287,35 @@ async function cast(event) {
   at("cast").disabled = true;
   sessionStorage.setItem(kept, JSON.stringify(context));
   try {
-    const before = quote?.costPts;
+    const before = quote?.capPts;
     if (!quote || Date.parse(quote.expiry) - Date.now() < 5000) await price();
     at("cast").disabled = true;
-    if (quote.costPts > (before ?? 0)) {
-      at("hint").textContent = `The price is ${pts(quote.costPts)} now. Press again to pay it.`;
+    if (quote.capPts > (before ?? 0)) {
+      at("hint").textContent = `The price is up to ${pts(quote.capPts)} now. Press again to pay it.`;
       return;
     }
     const { creditTxId } = await ask("/api/v1/spells/cast", { slug, invoiceId: quote.invoiceId, context });
     history.replaceState(null, "", `#run=${creditTxId}`);
-    follow(creditTxId);
-    at("run").scrollIntoView({ block: "nearest" });
     quote = undefined;
+    at("hint").textContent = "";
+    follow(creditTxId);
+    at("run").tabIndex = -1;
+    at("run").focus();
   } catch (problem) {
     if (/invoice|token|offer/.test(problem.code ?? "")) quote = undefined;
     complain(problem);
   } finally {
     ready();
   }
+}
+
+async function beGuest() {
+  ({ csrfToken: csrf } = await ask("/api/v1/session/guest", {}));
+  may = "yes";
+  at("choice").hidden = true;
+  ready();
+  at("cast").focus();
+  await price();
 }
 
 // The run
@@ -386,7 +393,7 @@ function ended({ step, generationId, status, durationMs, outputs, cached }) {
   if (durationMs !== undefined) each.note.textContent = cached ? "reused" : durationMs < 1000 ? `${durationMs} ms` : `${(durationMs / 1000).toFixed(1)} s`;
   const ref = Object.values(outputs ?? {}).flat().find((value) => value?.media && isPicture(value));
   if (ref && !each.node.querySelector("img")) {
-    each.node.append(image(mediaPath(ref, 128), { alt: `What “${each.label}” made` }));
+    each.node.append(el("img", { src: mediaPath(ref, 128), alt: `What “${each.label}” made` }));
   }
   begin();
 }
@@ -397,19 +404,21 @@ function stop() {
   ready();
 }
 
-async function finish({ status, outputs, error }) {
+async function finish({ status, outputs, error, pointsSpent }) {
   if (!stream) return;
   stop();
   for (const each of steps.values()) if (each.node.dataset.state === "running") delete each.node.dataset.state;
   if (outputs?.omitted) ({ outputs } = await ask(`/api/v1/casts/${castId}`));
   if (status === "completed") {
     at("bar").value = at("bar").max;
-    state("completed", "Finished. The results are below.");
+    state("completed", `Finished${pointsSpent ? ` for ${pts(pointsSpent)}` : ""}. The results are below.`);
     gallery(outputs);
+    at("results").scrollIntoView({ block: "nearest" });
   } else {
-    const broken = [...steps.values()].find((each) => each.state === "failed");
-    const where = broken ? `“${broken.label}” did not work: ` : "";
-    state(status, status === "cancelled" ? "Cancelled. Nothing more is charged." : `${where}${error?.message ?? "something broke"}. You pay only for what worked.`);
+    const broken = steps.get(error?.step)?.label;
+    const why = (error?.message ?? "something broke").replace(`${broken}: `, "").replace(/\.$/, "");
+    state(status, status === "cancelled" ? "Cancelled. Nothing was charged."
+      : `${broken ? `“${broken}” did not work` : "It did not work"}: ${why}. Nothing was charged.`);
   }
   if (may) price().catch(() => {});
 }
@@ -428,7 +437,7 @@ function figure(name, value, index) {
   const path = mediaPath(value), kind = value.mime.split("/")[0];
   const said = el("span", { className: "quiet", role: "status" });
   const shown = kind === "image" && isPicture(value)
-    ? image(path, { alt: `Result ${index + 1}: ${meta.title}`, width: value.width ?? 0, height: value.height ?? 0 })
+    ? el("img", { src: path, alt: `Result ${index + 1}: ${meta.title}`, width: value.width ?? 0, height: value.height ?? 0 })
     : kind === "video" || kind === "audio" ? el(kind, { src: path, controls: true }) : el("p", { textContent: name });
   const end = { jpeg: "jpg", "svg+xml": "svg" }[value.mime.split("/")[1]] ?? value.mime.split("/")[1];
   const file = `${slug}-${value.media.slice(7, 15)}.${end}`;
@@ -452,6 +461,7 @@ function figure(name, value, index) {
 // The start
 
 at("form").onsubmit = cast;
+if (at("guest")) at("guest").onclick = () => beGuest().catch(complain);
 at("cancel").onclick = () => ask(`/api/v1/casts/${castId}/cancel`, {}).catch(complain);
 try {
   meta = await ask(`/api/v1/spells/${slug}/meta`);

@@ -56,6 +56,10 @@ OWNED = {
     "DELETE /api/v1/spells/{spell}": "spell",
     "PATCH /api/v1/spells/{spell}": "spell",
     "PUT /api/v1/spells/{spell}/previews": "spell",
+    "PUT /api/v1/spells/{spell}/margin": "spell",
+    "GET /api/v1/spells/{spell}/diff": "spell",
+    "POST /api/v1/spells/{spell}/versions/{version}/retire": "spell",
+    "POST /api/v1/spells/{spell}/versions/{version}/restore": "spell",
     "POST /api/v1/spells/{spell}/publish": "spell",
     "POST /api/v1/spells/{spell}/unpublish": "spell",
     "GET /api/v1/spells/{spell}/versions": "spell",
@@ -79,6 +83,8 @@ OWN = {
     "GET /api/v1/callbacks/secret", "POST /api/v1/callbacks/secret", "GET /api/v1/callbacks/deliveries",
     "GET /api/v1/me", "POST /api/v1/me/password", "GET /api/v1/keys", "POST /api/v1/keys",
     "POST /api/v1/payments/invoice", "POST /api/v1/spells/cast", "GET /api/v1/spells/{slug}/stream",
+    "POST /api/v1/spells/{slug}/stream/ticket", "GET /api/v1/payments/sponsored",
+    "PUT /api/v1/payments/sponsored/{account_id}", "DELETE /api/v1/payments/sponsored/{account_id}",
     "POST /api/v1/payments/prepare-spell", "POST /api/v1/payments/confirm",
     "GET /api/v1/events", "GET /api/v1/invitations", "GET /api/v1/tools", "GET /api/v1/tools/{tool_id}",
 }  # fmt: skip
@@ -106,11 +112,11 @@ SCOPED = {
 # For whoever asks; they tell nothing of anybody, or prove who asks.
 OPEN = {
     "GET /healthz", "GET /readyz", "GET /api/v1/version", "POST /api/v1/setup", "POST /api/v1/session",
-    "DELETE /api/v1/session", "POST /api/v1/invitations/accept",
+    "DELETE /api/v1/session", "POST /api/v1/session/guest", "POST /api/v1/invitations/accept",
 }  # fmt: skip
 # Published spells, for whoever has the address; the pages' own tests say what a private one answers.
 PUBLIC = {
-    "GET /", "GET /static/{name}", "GET /spells/{slug}", "GET /spells/{slug}/og",
+    "GET /", "GET /sign-in", "GET /static/{name}", "GET /spells/{slug}", "GET /spells/{slug}/og",
     "GET /spells/{slug}/og/image", "GET /spells/{slug}/previews/{digest}",
     "GET /api/v1/spells/{slug}/meta",
 }  # fmt: skip
