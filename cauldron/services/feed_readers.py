@@ -29,6 +29,7 @@ class Reader:
         "cursors",
         "heartbeat_due",
         "sending_since",
+        "sink",
         "spoke_at",
         "task",
         "via",
@@ -44,6 +45,7 @@ class Reader:
         self.spoke_at = now  # the end of the last send
         self.task: asyncio.Task[object] | None = None  # what sends; cancelled when a send takes too long
         self.abort: Callable[[], None] | None = None  # closes the connection without waiting for it
+        self.sink: Callable[[], None] | None = None  # told instead of whoever awaits news
         self._replay = replay
         self._bell: asyncio.Future[None] | None = None
         self._ended = ""
@@ -67,6 +69,9 @@ class Reader:
 
     def wake(self) -> None:
         """Something may be new."""
+        if self.sink is not None:
+            self.sink()
+            return
         bell = self._bell
         if bell is not None and not bell.done():
             bell.set_result(None)
@@ -83,6 +88,37 @@ class Reader:
             self.abort()  # and the send returns
         elif self.task is not None:
             self.task.cancel()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the next look for news raises Over."""
+        return bool(self._ended)
+
+    def at_hand(self) -> tuple[News, bool]:
+        """What is new on each topic and need not be read from the log, and whether something must be.
+
+        Raises:
+            Over: the stream ends.
+        """
+        if self._ended:
+            raise Over(self._ended)
+        found, behind = [], False
+        for cursor in self.cursors:
+            batch = None if cursor.behind else cursor.take()
+            if batch is not None:
+                found.append((cursor, batch))
+            behind = behind or cursor.behind
+        return found, behind
+
+    async def look(self) -> News:
+        """What is new on each topic, perhaps nothing.
+
+        Raises:
+            Over: the stream ends.
+        """
+        if self._ended:
+            raise Over(self._ended)
+        return await self._look()
 
     async def news(self) -> News:
         """What is new on each topic, in the end; empty when a heartbeat is due.

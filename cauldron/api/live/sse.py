@@ -6,6 +6,7 @@ are watched here. What is sent is made once for all clients at the same point.
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from cauldron.api.access import principal_of, studio_of
 from cauldron.api.live.connection import abort_of, keep_little, when_gone
+from cauldron.api.live.direct import DirectStream, chunk
 from cauldron.api.live.tails import TAIL
 from cauldron.api.live.topics import SEPARATOR, check_owned, last_ids, named, parse_topics
 from cauldron.domain.errors import CauldronError
@@ -71,22 +73,36 @@ async def stream(request: Request, send: Send, *, topics: Sequence[str], who: Pr
     except BaseException:
         studio.feeds.leave(reader)
         raise
-    tail = partial(_tail, studio.feeds, reader, noticed)
+    tail = _Tail(studio.feeds, reader, scope, noticed)
     if TAIL in scope["state"]:
         scope["state"][TAIL] = tail
     else:
         await tail(request.receive, send)
 
 
-async def _tail(feeds: Feeds, reader: Reader, noticed: bool, receive: Receive, send: Send) -> None:
-    """The events, until the end. Where the server does not tell that the client has gone, a task watches."""
-    watching = None if noticed else asyncio.create_task(_end_with_client(receive, reader))
-    try:
-        await _pump(reader, send)
-    finally:
-        feeds.leave(reader)
-        if watching is not None:
-            watching.cancel()
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The events, until the end: straight to the connection, or through the server."""
+
+    feeds: Feeds
+    reader: Reader
+    scope: Scope
+    noticed: bool  # whether the server tells that the client has gone; else a task watches
+
+    async def __call__(self, receive: Receive, send: Send) -> None:
+        leave = partial(self.feeds.leave, self.reader)
+        direct = DirectStream(
+            self.reader, render=_chunk, goodbye=_goodbye, heartbeat=chunk(HEARTBEAT), leave=leave
+        )
+        if self.scope["method"] == "GET" and direct.take_over(self.scope, FIRST):
+            return
+        watching = None if self.noticed else asyncio.create_task(_end_with_client(receive, self.reader))
+        try:
+            await _pump(self.reader, send)
+        finally:
+            leave()
+            if watching is not None:
+                watching.cancel()
 
 
 async def _end_with_client(receive: Receive, reader: Reader) -> None:
@@ -125,6 +141,17 @@ def _bytes(news: News, cursors: Sequence[Cursor]) -> bytes:
             data = batch.rendered["sse"] = _rendered(batch)
         return data
     return b"".join(_rendered_among(batch, cursor, cursors) for cursor, batch in news)
+
+
+def _chunk(news: News, cursors: Sequence[Cursor]) -> bytes:
+    """The same as a part of a chunked answer."""
+    if len(cursors) != 1:
+        return chunk(_bytes(news, cursors))
+    rendered = news[0][1].rendered
+    data = rendered.get("chunk")
+    if data is None:
+        data = rendered["chunk"] = chunk(_bytes(news, cursors))
+    return data
 
 
 def _rendered(batch: Batch) -> bytes:
