@@ -205,6 +205,7 @@ def _ended(heading: Heading, data: Mapping[str, Any], *, status: str) -> Iterato
         "outputs": _bounded(data.get("outputs") or {}),
         "error": error,
         "costUsd": sum(step["costMicroUsd"] for step in steps) / 1_000_000,
+        "pointsSpent": data.get("pointsMilli", 0) / 1000,
     }
     yield Envelope("executionFinished", _ids(heading) | end)
 

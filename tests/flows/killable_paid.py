@@ -19,7 +19,9 @@ import structlog
 from cauldron.bootstrap import Studio
 from cauldron.config import Settings
 from cauldron.domain.ledger_pricing import Line, charge_of, charged_steps
+from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
+from cauldron.persistence.tables import CAST_JOBS
 from cauldron.ports.storage import Insert, Op, Patch
 from cauldron.ports.tools import ToolCall, ToolResult
 from cauldron.services.casting import Caller, Casting
@@ -177,8 +179,10 @@ def wired(home: Path, url: str, *, room: Path, tap: Tap = nothing, order: str = 
     studio.tools = ToolRegistry([*far, tool("polish", adapter="local", deterministic=True)])
     studio.runners = {"far": Fickle(room, tap), "local": Polisher(tap)}
     if order:
-        kind = {HASTY: Hasty, FORGETFUL: Forgetful}[order]
         studio.workshop.ledger = Closing(studio.store, clock=wall_ms, new_id=new_id)
+    studio.casting.jobs = JobStore(studio.store, CAST_JOBS, max_lost=1_000)  # short leases are lost at times
+    if order:
+        kind = {HASTY: Hasty, FORGETFUL: Forgetful}[order]
         plain = studio.casting
         studio.casting = kind(
             store=plain.store, casts=plain.casts, jobs=plain.jobs, blobs=plain.blobs,
@@ -190,7 +194,6 @@ def wired(home: Path, url: str, *, room: Path, tap: Tap = nothing, order: str = 
 def parts_of(studio: Studio) -> list[Any]:
     """What carries casts out and keeps the books."""
     queue = studio.casting.jobs
-    queue.max_lost = 1_000
     books = [part for _, part in studio.workshop.ledger_loops()]
     for part in books:
         if isinstance(part, Follower):

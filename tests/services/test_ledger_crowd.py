@@ -46,7 +46,7 @@ def test_a_crowd_on_one_account_never_spends_a_point_twice(run, tmp_path, name, 
 
     async def story():
         worlds = [LedgerWorld(await engine.open(*ALL_TABLES), prefix=f"h{n}-") for n in range(HANDLES)]
-        await worlds[0].ledger.grant("ann", 5_000, actor="op")
+        await worlds[0].ledger.grant("ann", 900 * rounds, actor="op")
         async with asyncio.TaskGroup() as group:
             for number in range(TASKS):
                 group.create_task(visitor(worlds, number))
@@ -91,7 +91,7 @@ def test_eight_threads_on_one_account_are_one_after_the_other(run, tmp_path, nam
 
     async def prepare():
         world = await opened(engine, "first-")
-        await world.ledger.grant("ann", 5_000, actor="op", grant_id="g")
+        await world.ledger.grant("ann", 900 * rounds, actor="op", grant_id="g")
         await world.store.close()
 
     async def check():

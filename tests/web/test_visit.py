@@ -4,13 +4,12 @@ import gzip
 from importlib import resources
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.web.stage import CHROMIUM, FRAME, LANTERN, ROOT, STAMP, VISTA, Stage, postcard, publish, show
+from tests.web.conftest import SIZES, faults
+from tests.web.stage import FRAME, LANTERN, ROOT, STAMP, VISTA, Stage, postcard, publish, show
 
 BUDGET_BYTES = 8_000  # of our own script, as it is sent
-SIZES = {"narrow": {"width": 360, "height": 740}, "wide": {"width": 1280, "height": 800}}
 
 
 @pytest.fixture(scope="module")
@@ -20,45 +19,6 @@ def stage(tmp_path_factory):
         opened.run(publish(opened.studio, LANTERN))
         opened.run(show(opened.studio, "postcard", ROOT / "docs/images/postcards.png"))
         yield opened
-
-
-@pytest.fixture(scope="module")
-def browser():
-    assert CHROMIUM, "install chromium: scripts/system-packages.sh"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def visit(browser):
-    """Open a page; whatever the browser complains of fails the test."""
-    pages, complaints = [], []
-
-    def opened(address: str, *, size: str = "wide", scheme: str = "light") -> Page:
-        page = browser.new_page(viewport=SIZES[size], color_scheme=scheme, accept_downloads=True)
-        page.on("console", lambda said: complaints.append(said.text) if is_fault(said) else None)
-        page.on("pageerror", lambda failure: complaints.append(str(failure)))
-        page.goto(address)
-        pages.append(page)
-        return page
-
-    opened.complaints = complaints
-    yield opened
-    for page in pages:
-        page.close()
-    assert not complaints
-
-
-def is_fault(said) -> bool:
-    """Whether a message of the console is one; results are asked for until they are there."""
-    return said.type == "error" and "/api/v1/media/" not in said.location.get("url", "")
-
-
-def faults(page: Page) -> list[str]:
-    """What axe finds wrong."""
-    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in Axe().run(page).response["violations"]]
 
 
 def fill(page: Page) -> None:

@@ -21,7 +21,7 @@ KEYS = {
     "stepUpdate": IDS | STEP | {"step", "index", "steps"},
     "generationUpdate": IDS | STEP | {"outputs"},
     "spellExecutionError": IDS | {"error"},
-    "executionFinished": IDS | {"status", "outputs", "error", "costUsd"},
+    "executionFinished": IDS | {"status", "outputs", "error", "costUsd", "pointsSpent"},
 }
 BROKE = {"code": "broke", "message": "second: it broke", "step": "second"}
 
