@@ -211,13 +211,9 @@ class Studio:
 
     @cached_property
     def collecting(self) -> Collecting:
+        tools, spells = self.tools, self.spells
         return Collecting(
-            store=self.store,
-            blobs=self.blobs,
-            tools=self.tools,
-            spells=self.spells,
-            clock=clock,
-            new_id=new_id,
+            store=self.store, blobs=self.blobs, tools=tools, spells=spells, clock=clock, new_id=new_id
         )
 
     @cached_property
@@ -231,6 +227,7 @@ class Studio:
             blobs=self.blobs,
             collecting=self.collecting,
             new_id=new_id,
+            funding=self.workshop.funding,
         )
 
     @cached_property
@@ -348,6 +345,7 @@ class Studio:
             leases=self.leases,
             clock=clock,
             window=self.settings.window,
+            funding=self.workshop.funding,
         )
         beside = self.workshop.loops(work=work)
         return Engine(

@@ -18,6 +18,7 @@ from cauldron.cli.session import find_collection, naming, run
 from cauldron.cli.summary_lines import summary_lines
 from cauldron.domain.errors import Refused
 from cauldron.domain.times import iso
+from cauldron.services.cook_log import latest
 from cauldron.services.cooking import Wanted
 from cauldron.services.estimating import Estimate
 
@@ -257,7 +258,7 @@ def events(
     """What happened, a row per event, oldest first."""
 
     async def work(app: Studio) -> None:
-        found = await app.cooking.latest_events(await app.find_cook(cook), limit=limit)
+        found = await latest(app.cook_streams, await app.find_cook(cook), limit=limit)
         rows = [row | {"ts": iso(row["ts"])} for row in found]
         if as_json:
             emit({"events": rows}, as_json=True)

@@ -1,7 +1,5 @@
 """``cauldron points``: grants, balances, statements, withdrawals, refunds, and whether the books balance."""
 
-import csv
-import io
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -10,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from cauldron.bootstrap import Studio
+from cauldron.cli import purchases
 from cauldron.cli.output import REFUSED, command, emit
 from cauldron.cli.session import run
-from cauldron.domain.errors import Invalid
 from cauldron.domain.ledger import check_account, milli_of, points
 from cauldron.domain.times import iso
+from cauldron.services.statements import as_csv, ledger_account
 
 group = typer.Typer(no_args_is_help=True, help="Points: who has how many, and where they went.")
 
@@ -23,9 +22,6 @@ Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account.")]
 Amount = Annotated[str, typer.Argument(metavar="POINTS", help="Points, with at most three decimals.")]
 Key = Annotated[str | None, typer.Option("--id", help="Said again, the same id changes nothing.")]
 DAY_MS = 86_400_000
-PAGE = 500
-COLUMNS = ("at", "account", "points", "kind", "group", "hold", "note", "actor")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would take for a formula
 
 
 class Format(StrEnum):
@@ -39,6 +35,9 @@ class Format(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the ``points`` group to the command."""
     app.add_typer(group, name="points")
+
+
+purchases.register(group)
 
 
 @group.command("grant")
@@ -99,20 +98,13 @@ def statement(
     as_json: AsJson = False,
 ) -> None:
     """Every posting of an account, newest first."""
+    check_account(account)
     name = _ledger_account(account, of)
 
     async def work(app: Studio) -> list[dict[str, Any]]:
-        await app.workshop.books.catch_up(await app.workshop.books.streams_of(account))
-        rows: list[dict[str, Any]] = []
-        after: list[Any] | None = None
-        while len(rows) < limit:
-            page, after = await app.workshop.books.statement(
-                name, limit=min(PAGE, limit - len(rows)), after=after
-            )
-            rows += page
-            if after is None:
-                break
-        return rows
+        statements = app.workshop.statements
+        await statements.catch_up(account)
+        return [row async for page in statements.all(name, limit=limit) for row in page]
 
     rows = run(work)
     if as_json or output is Format.JSON:
@@ -125,32 +117,7 @@ def statement(
 
 
 def _ledger_account(account: str, of: str) -> str:
-    check_account(account)
-    names = {
-        "available": f"user:{account}:available",
-        "held": f"user:{account}:held",
-        "creator": f"creator:{account}",
-        "accrued": f"creator:{account}:accrued",
-    }
-    if of not in names and ":" not in of:
-        raise Invalid(f"--of must be one of {', '.join(names)}, not {of!r:.40}", path="of")
-    return names.get(of, of)
-
-
-def as_csv(rows: list[dict[str, Any]]) -> str:
-    """Rows as CSV with a header; text that a spreadsheet would take for a formula is quoted."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow([_cell(row[name]) for name in COLUMNS])
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
+    return of if ":" in of else ledger_account(account, of)
 
 
 @group.command("verify")

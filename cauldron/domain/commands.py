@@ -65,6 +65,23 @@ class ExhaustBudget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetBudget:
+    """Give a cook under way another budget, or none; it neither pauses nor resumes by it."""
+
+    key: str
+    budget: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceHold:
+    """Charge what comes to another hold; ``number`` is the how manieth of the cook it is."""
+
+    key: str
+    number: int
+    charge: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopCook:
     """End the cook now; pieces in flight finish, the others stay unmade."""
 
@@ -163,6 +180,8 @@ CookCommand = (
     | RecordPiece
     | ReviewPieces
     | RefillSlots
+    | ReplaceHold
+    | SetBudget
     | RecordExport
     | NoteParent
 )

@@ -13,13 +13,15 @@ from cauldron.domain.commands import (
     RecordExport,
     RecordPiece,
     RefillSlots,
+    ReplaceHold,
     ResumeCook,
     ReviewPieces,
+    SetBudget,
     StartCook,
     StopCook,
 )
-from cauldron.domain.cook_budget import check_raise, exhaust, reached, spent_on, taken_by
-from cauldron.domain.cook_charge import EXHAUSTED, paid
+from cauldron.domain.cook_budget import check_raise, exhaust, reached, set_budget, spent_on, taken_by
+from cauldron.domain.cook_charge import EXHAUSTED, paid, replace
 from cauldron.domain.cook_state import (
     APPROVED,
     CULLED,
@@ -193,10 +195,10 @@ def _record(cook: Cook, c: RecordPiece) -> list[Event]:
         events.append(Event("CookPaused", {"reason": "failure_budget", "detail": detail}))
     elif last and cook.state is State.COOKING:
         events.append(_completion(cook, failed=c.error is not None, generated=c.error is None))
-    elif cook.charge and spent.points_milli < taken_by(cook, c).points_milli and cook.state is State.COOKING:
-        events.append(Event("CookPaused", dict(EXHAUSTED)))
     elif 100 in marks and cook.state is State.COOKING:
         events.append(Event("CookPaused", {"reason": REASON, "detail": "the budget is spent"}))
+    elif cook.charge and spent.points_milli < taken_by(cook, c).points_milli and cook.state is State.COOKING:
+        events.append(Event("CookPaused", dict(EXHAUSTED)))
     return events
 
 
@@ -344,6 +346,8 @@ _DECIDE: Mapping[type, Callable[[Cook, Any], list[Event]]] = {
     PauseCook: _pause,
     ResumeCook: _resume,
     ExhaustBudget: exhaust,
+    SetBudget: set_budget,
+    ReplaceHold: replace,
     StopCook: _stop,
     FailCook: _fail,
     RecordPiece: _record,

@@ -3,8 +3,8 @@
 from typing import Any
 
 from cauldron.domain.budget import NOTHING, REASON, Amount, capped, check_budget, points_at, raised, room
-from cauldron.domain.commands import ExhaustBudget, RecordPiece, ResumeCook
-from cauldron.domain.cook_charge import payable, price_wanted
+from cauldron.domain.commands import ExhaustBudget, RecordPiece, ResumeCook, SetBudget
+from cauldron.domain.cook_charge import EXHAUSTED, hold_room, payable, price_wanted
 from cauldron.domain.cook_state import Cook, State
 from cauldron.domain.errors import Refused
 from cauldron.domain.events import Event
@@ -42,13 +42,33 @@ def reached(cook: Cook, mark: int, charge: Amount) -> Event:
 
 def exhaust(cook: Cook, c: ExhaustBudget) -> list[Event]:
     """The pause of a cook whose budget has no room for a further piece."""
-    if cook.state is not State.COOKING or cook.spending is None or not cook.outstanding:
-        return []
-    if room(cook.spending, in_flight=c.in_flight) != 0 or c.in_flight:
-        return []  # it has been raised meanwhile, or what is in flight may leave room
+    if cook.state is not State.COOKING or cook.spending is None or not cook.outstanding or c.in_flight:
+        return []  # what is in flight may leave room
+    if room(cook.spending, in_flight=0) != 0:  # it has been raised meanwhile
+        return [Event("CookPaused", dict(EXHAUSTED))] if hold_room(cook, in_flight=0) == 0 else []
     told = 100 in cook.spending.told
     paused = Event("CookPaused", {"reason": REASON, "detail": "no further piece fits the budget"})
     return [paused] if told else [reached(cook, 100, NOTHING), paused]
+
+
+def set_budget(cook: Cook, c: SetBudget) -> list[Event]:
+    """Another budget for a cook under way.
+
+    Raises:
+        Invalid: it caps nothing. Refused: it caps less than is spent, the cook has ended, or it is
+        paid with points and would have no cap in points.
+    """
+    if cook.state not in (State.COOKING, State.PAUSED):
+        raise Refused(f"a cook that is {cook.state} has no use for a budget", state=cook.state.value)
+    if cook.charge and (c.budget is None or c.budget.get("pointsMilli") is None):
+        raise Refused("a cook that is paid with points keeps a budget in points")
+    if c.budget is None:
+        return [] if cook.spending is None else [Event("BudgetChanged", {"budget": None})]
+    check_budget(c.budget)
+    caps = raised(cook.spending, c.budget).caps
+    if cook.spending is not None and caps == cook.spending.caps:
+        return []
+    return [Event("BudgetChanged", {"budget": dict(c.budget)})]
 
 
 def check_raise(cook: Cook, c: ResumeCook) -> None:

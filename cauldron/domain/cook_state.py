@@ -73,6 +73,7 @@ class Cook:
         "failures_by_code",
         "failures_since_resume",
         "first_ms",
+        "holds",
         "last_generated",
         "last_ms",
         "made",
@@ -100,6 +101,7 @@ class Cook:
         self.attempts = 0
         self.charge: Mapping[str, Any] = {}  # what pays now; empty: free of charge
         self.charged_milli = 0  # to that
+        self.holds = 0  # how many there were
         self.counts = [0] * len(PIECE_STATES)  # pieces per piece state
         self.piece_state = bytearray()
         self.piece_attempts = bytearray()
@@ -202,6 +204,7 @@ def _started(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     cook.turns += 1
     cook.amount, cook.attempts = data["amount"], data["attempts"]
     cook.charge = data.get("charge") or {}
+    cook.holds = int(bool(cook.charge))
     cook.slot_current = array("I", bytes(4 * data["amount"]))
     if "budget" in data:
         cook.spending = spending_of(data["budget"])
@@ -297,8 +300,17 @@ def _resumed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
     if "budget" in data:
         cook.spending = raised(cook.spending, data["budget"])
     if "charge" in data:
-        cook.charge, cook.charged_milli = data["charge"], 0
+        _hold_replaced(cook, data, ts)
     cook.recent = [(ts, cook.made)]
+
+
+def _hold_replaced(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
+    cook.charge, cook.charged_milli = data["charge"], 0
+    cook.holds += 1
+
+
+def _budget_changed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
+    cook.spending = raised(cook.spending, data["budget"]) if data["budget"] is not None else None
 
 
 def _completed(cook: Cook, data: Mapping[str, Any], ts: int) -> None:
@@ -335,6 +347,8 @@ _FOLD: Mapping[str, Callable[[Cook, Mapping[str, Any], int], None]] = {
     "GenerationFailed": _failed,
     "BudgetReached": _budget_reached,
     "BudgetExhausted": _budget_reached,
+    "BudgetChanged": _budget_changed,
+    "HoldReplaced": _hold_replaced,
     "PiecesReviewed": _reviewed,
     "CookPaused": _paused,
     "CookResumed": _resumed,

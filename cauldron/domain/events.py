@@ -173,6 +173,20 @@ class BudgetExhausted(TypedDict):
     microUsd: int
 
 
+class BudgetChanged(TypedDict):
+    """A cook under way got another budget, or none any more."""
+
+    budget: dict[str, Any] | None
+
+
+class HoldReplaced(TypedDict):
+    """What comes is charged to another hold; the one before is closed."""
+
+    number: int  # of the cook's holds, from 1
+    charge: dict[str, Any]
+    closes: str
+
+
 class PiecesReviewed(TypedDict):
     """Someone decided on pieces; ``pieces`` are inclusive ranges of numbers."""
 
@@ -295,6 +309,8 @@ EVENT_TYPES: Mapping[str, str] = {
     "GenerationFailed": "A piece failed for good, after its attempts.",
     "BudgetReached": "50 or 80 % of the budget is spent; once per mark and budget.",
     "BudgetExhausted": "No further piece fits the budget; once per budget.",
+    "BudgetChanged": "A cook under way got another budget, or none any more.",
+    "HoldReplaced": "What comes is charged to another hold.",
     "PiecesReviewed": "A decision on ranges of pieces; read as PieceReviewed and "
     "PieceApproved, PieceRejected, PieceCulled, PieceKept or PieceReset per piece.",
     "CookPaused": "No further piece starts; the reason is kept.",

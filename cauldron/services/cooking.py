@@ -1,48 +1,42 @@
 """People's commands on cooks: start, pause, resume, stop, refill; and what a cook is doing."""
 
 import contextlib
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cauldron.domain import piece_checks, reservation
 from cauldron.domain.budget import check_budget
-from cauldron.domain.codec import events_of, rows_of, unpack, upcast
 from cauldron.domain.collection import Collection, parse_collection
 from cauldron.domain.commands import (
     ActivateCook,
     CookCommand,
     PauseCook,
+    RefillSlots,
     ReserveRows,
     ResumeCook,
+    SetBudget,
     StartCook,
     StopCook,
 )
 from cauldron.domain.cook_state import ENDED, RESTING, Cook, State
 from cauldron.domain.errors import NotFound, Refused, StaleVersion
-from cauldron.domain.events import rows_in
 from cauldron.domain.reservation import Rows
 from cauldron.domain.snapshot import Snapshot
 from cauldron.domain.spell import slug_of
 from cauldron.domain.status import status_document
 from cauldron.persistence.jobs import JobStore
 from cauldron.ports.blobs import BlobStore
-from cauldron.ports.storage import Compare, Doc, Store
+from cauldron.ports.storage import Doc, Store
 from cauldron.ports.system import NewId
 from cauldron.services.casting import Caller
 from cauldron.services.collecting import Collecting, StoredPlan
 from cauldron.services.dispatch import Decider, Dispatcher, Outcome
+from cauldron.services.funding import CookFunding
 from cauldron.services.projecting import Projector, stream_of
 from cauldron.services.recipes import recipe_bytes
 
 ROWS: Decider[Rows] = Decider(Rows, reservation.decide, reservation.evolve)
-EventPage = tuple[list[dict[str, Any]], tuple[int, int] | None]  # rows, and the place of the next page
-Pay = Callable[[str], Awaitable[Mapping[str, Any]]]
-MAX_SEQ = 1 << 62
-
-
 SHORTEST = 4  # letters of a cook's id that name it, if no other begins so
 
 
@@ -57,7 +51,7 @@ class Wanted:
     generator: Mapping[str, Any] | None = None  # in place of the collection's, for this cook
     budget: Mapping[str, Any] | None = None  # see domain.budget.BudgetDocument
     estimate: Mapping[str, Any] | None = None  # what was shown before it began, kept to be checked
-    pay: Pay | None = None  # sets points aside for the cook of this id; None: free of charge
+    pay: bool = False  # with points, of which the budget must cap how many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +74,7 @@ class Cooking:
     blobs: BlobStore
     collecting: Collecting
     new_id: NewId
+    funding: CookFunding | None = None  # what pays for cooks
 
     async def start(self, wanted: Wanted, *, caller: Caller) -> Started:
         """Start a cook of a collection, or answer with the one that is active.
@@ -104,6 +99,7 @@ class Cooking:
         check_pieces(collection, stored, snapshot)
         config = await self.blobs.put(recipe_bytes(snapshot, collection))
         reserved = await self._reserve(wanted, stored, supply=collection.supply, caller=caller)
+        charge = await self._pay(wanted, reserved, caller=caller) if wanted.pay else None
         command = StartCook(
             key=f"start:{reserved['cookId']}",
             cook_id=reserved["cookId"],
@@ -125,11 +121,41 @@ class Cooking:
             callback_url=caller.callback_url,
             budget=wanted.budget,
             estimate=wanted.estimate,
-            charge=await wanted.pay(reserved["cookId"]) if wanted.pay else None,
+            charge=charge,
         )
         fresh = await self._begin(command, actor=caller.actor)
+        await self._give_back(command.cook_id, charge)
         other = await self.give_way(command.cook_id, actor=caller.actor)
         return Started(cook_id=other or command.cook_id, fresh=fresh and not other)
+
+    async def _pay(
+        self, wanted: Wanted, reserved: Mapping[str, Any], *, caller: Caller
+    ) -> Mapping[str, Any] | None:
+        """The charge of a cook that has not begun. Raises InsufficientPoints, BudgetNeeded."""
+        if (await self.cooks.load(stream_of(reserved["cookId"]))).state.state is not State.IDLE:
+            return None
+        if self.funding is None:
+            raise Refused("nothing can be paid with points here")
+        return await self.funding.first(
+            reserved["cookId"],
+            account=caller.account,
+            budget=wanted.budget or {},
+            amount=reserved["amount"],
+            environment=caller.environment,
+        )
+
+    async def charged(self, cook_id: str, command: RefillSlots, *, actor: str) -> Outcome:
+        """The same as :meth:`command`, with new points set aside where an ended cook is charged."""
+        charge = await self.funding.again(cook_id) if self.funding is not None else None
+        try:
+            return await self.command(cook_id, replace(command, charge=charge or {}), actor=actor)
+        finally:
+            await self._give_back(cook_id, charge)
+
+    async def _give_back(self, cook_id: str, charge: Mapping[str, Any] | None) -> None:
+        """Close a hold that was opened for a cook which is not charged to it."""
+        if charge is not None and self.funding is not None:
+            await self.funding.drop(cook_id, charge)
 
     async def _begin(self, command: StartCook, *, actor: str) -> bool:
         stream = stream_of(command.cook_id)
@@ -225,19 +251,32 @@ class Cooking:
     ) -> None:
         """Go on from a pause or from an end that left pieces to make, with another budget if one is given.
 
-        A cook that is charged needs a new ``charge`` after its end.
+        A cook that is charged gets new points set aside after its end, and when they ran out.
 
         Raises:
             Refused: nothing is left, or another cook of the collection is active.
+            InsufficientPoints: there are not enough to go on.
         """
         await self.activate(cook_id, actor=actor)
+        if charge is None and self.funding is not None:
+            charge = await self.funding.again(cook_id, budget=budget)
         command = ResumeCook(
             key=self._key("resume", cook_id, key), reason=reason, budget=budget, charge=charge
         )
-        await self.command(cook_id, command, actor=actor)
+        try:
+            await self.command(cook_id, command, actor=actor)
+        finally:
+            await self._give_back(cook_id, charge)
         await self._obey(cook_id)
         if other := await self.give_way(cook_id, actor=actor):
             raise Refused(f"cook {other} of the same collection is active", active=other)
+
+    async def set_budget(
+        self, cook_id: str, budget: Mapping[str, Any] | None, *, actor: str, key: str | None = None
+    ) -> None:
+        """Another budget for a cook under way, or none. Raises Invalid, Refused."""
+        command = SetBudget(key=self._key("budget", cook_id, key), budget=budget)
+        await self.command(cook_id, command, actor=actor)
 
     async def give_way(self, cook_id: str, *, actor: str) -> str:
         """Stop a cook when another of its collection became the active one meanwhile; returns that one.
@@ -336,41 +375,6 @@ class Cooking:
         order = ("collectionId", "owner", "-startedAt")
         found = await self.store.find("cook_status", where, order=order, limit=1)
         return found[0]["_id"] if found else None
-
-    async def events(self, cook_id: str, *, limit: int, after: tuple[int, int] = (0, 0)) -> EventPage:
-        """Rows of the log, ranges flattened, oldest first, after the place ``(seq, rows of it seen)``."""
-        seq, seen = after
-        rows: list[dict[str, Any]] = []
-        start = seq - 1 if seen else seq
-        async for page in self.cooks.streams.read(stream_of(cook_id), after=start):
-            for commit in page:
-                skip = seen if commit["seq"] == seq else 0
-                for row in islice(rows_of(commit, skip=skip), limit + 1 - len(rows)):
-                    if len(rows) == limit:
-                        return rows, (seq, seen)
-                    seen = seen + 1 if commit["seq"] == seq else 1
-                    seq = commit["seq"]
-                    rows.append(row)
-        return rows, None
-
-    async def latest_events(self, cook_id: str, *, limit: int) -> list[dict[str, Any]]:
-        """The newest ``limit`` rows of the log, oldest first. Raises NotFound."""
-        rows: deque[dict[str, Any]] = deque()
-        below = MAX_SEQ
-        while len(rows) < limit:
-            where = {"stream": stream_of(cook_id), "seq": Compare("<", below)}
-            page = await self.store.find(self.cooks.streams.table, where, order=("-seq",), limit=50)
-            for commit in page:
-                whole = upcast(unpack(commit))
-                total = sum(map(rows_in, events_of(whole)))
-                skip = max(0, total - (limit - len(rows)))
-                rows.extendleft(reversed(list(rows_of(whole, skip=skip))))
-            if len(page) < 50:
-                break
-            below = page[-1]["seq"]
-        if not rows:
-            raise NotFound(f"there is no cook {cook_id}", cook=cook_id)
-        return list(rows)
 
 
 def newest(rows: Rows, plan_hash: str) -> Mapping[str, Any]:

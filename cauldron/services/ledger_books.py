@@ -6,7 +6,7 @@ writes it, so that a process may die anywhere: no leg is counted twice, none is 
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -326,6 +326,7 @@ class LedgerSweeper:
     """Closes holds whose run never began in time, and takes expired grants."""
 
     books: Books
+    is_used: Callable[[Doc], Awaitable[bool]] | None = None  # whether an open hold's run is charged to it
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -348,7 +349,7 @@ class LedgerSweeper:
             await self.books.catch_up([mark["_id"]])
         over = {"state": "open", "expires": True, "expiresAt": Compare("<=", now)}
         for hold in await ledger.store.find(HOLDS, over, order=("expiresAt",), limit=SWEPT):
-            if await ledger.is_begun(hold["runId"]):
+            if await (self.is_used(hold) if self.is_used else ledger.is_begun(hold["runId"])):
                 continue
             try:
                 await ledger.close(hold["_id"], reason="expired")

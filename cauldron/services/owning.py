@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from cauldron.domain.codec import MAX_COMMANDS
-from cauldron.domain.commands import ExhaustBudget
+from cauldron.domain.commands import ExhaustBudget, RecordPiece
+from cauldron.domain.cook_charge import price_wanted
 from cauldron.domain.cook_state import RESTING, Cook, State
 from cauldron.domain.errors import CauldronError, NotFound, Refused, StaleVersion, Unavailable
 from cauldron.persistence.jobs import JobStore
@@ -22,6 +23,7 @@ from cauldron.persistence.leases import Leases
 from cauldron.ports.storage import Doc, Store
 from cauldron.ports.system import Clock
 from cauldron.services.dispatch import Dispatcher, Folded, Outcome
+from cauldron.services.funding import CookFunding
 from cauldron.services.piece_jobs import (
     BLOCKING,
     affordable,
@@ -73,6 +75,7 @@ class Owner:
     clock: Clock
     window: int = 1000
     lease_ms: int = 5_000
+    funding: CookFunding | None = None  # what pays for cooks
     _tended: dict[str, Tended] = field(default_factory=dict)
     _left_alone: dict[str, int] = field(default_factory=dict)  # cook -> since (ms)
     _at_rest: dict[str, int] = field(default_factory=dict)  # cook -> seq at which nothing was left to do
@@ -227,6 +230,7 @@ class Owner:
         ended = [job for job in batch if error_code(job) not in BLOCKING]
         if ended:
             commands = [record_of(job) for job in ended]
+            await self._fund(tended, commands)
             outcome = await self.cooks.handle_many(stream_of(tended.cook_id), commands, actor=ACTOR)
             self._report(ended, outcome)
             finish = self.jobs.finish(ends_of(ended), now=self.clock())
@@ -279,6 +283,7 @@ class Owner:
             return False
         if unmade_below(cook, tended.enqueued) > self.window // 2:
             return False
+        await self._fund(tended)
         base = max(await self._virtual_time(), tended.next_rank)
         cook = await self._state(tended)
         in_flight = unmade_below(cook, tended.enqueued)
@@ -294,6 +299,21 @@ class Owner:
             await self.jobs.enqueue(jobs)
         tended.enqueued, tended.next_rank = upto, base + len(jobs) * step
         return bool(jobs)
+
+    async def _fund(self, tended: Tended, records: Sequence[RecordPiece] = ()) -> None:
+        """Have another hold take the place of one that runs short, before ``records`` are charged to it."""
+        cook = await self._state(tended)
+        if self.funding is None or not cook.charge or cook.state is not State.COOKING:
+            return
+        least = sum(price_wanted(cook, each) for each in records if each.error is None)
+        in_flight = unmade_below(cook, tended.enqueued)
+        command = await self.funding.more(cook, in_flight=in_flight, least_milli=least)
+        if command is None:
+            return
+        try:
+            await self.cooks.handle(stream_of(tended.cook_id), command, actor=ACTOR)
+        finally:
+            await self.funding.drop(tended.cook_id, command.charge)
 
     async def _rest(self, tended: Tended) -> bool:
         """Pause a cook whose budget has no room for a further piece."""

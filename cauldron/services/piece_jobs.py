@@ -8,6 +8,7 @@ import orjson
 from cauldron.domain.budget import room
 from cauldron.domain.codec import MAX_BYTES
 from cauldron.domain.commands import FailCook, PauseCook, RecordPiece
+from cauldron.domain.cook_charge import hold_room
 from cauldron.domain.cook_state import QUEUED, Cook
 from cauldron.domain.status import piece_id
 from cauldron.ports.storage import Doc
@@ -107,9 +108,10 @@ def unmade_below(cook: Cook, number: int) -> int:
 
 
 def affordable(cook: Cook, in_flight: int) -> int:
-    """How many more pieces the cook's budget has room for, beside those queued or running."""
-    more = None if cook.spending is None else room(cook.spending, in_flight=in_flight)
-    return cook.pieces if more is None else more
+    """How many more pieces the cook's budget and hold have room for, beside those queued or running."""
+    rooms = [hold_room(cook, in_flight=in_flight)]
+    rooms += [] if cook.spending is None else [room(cook.spending, in_flight=in_flight)]
+    return min((each for each in rooms if each is not None), default=cook.pieces)
 
 
 def next_pieces(cook: Cook, after: int, limit: int) -> list[int]:

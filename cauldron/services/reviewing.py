@@ -109,7 +109,7 @@ class Reviewing:
             if slots:
                 command = await self._rerolled(command, cook_id, slots=slots)
             with contextlib.suppress(StaleVersion):  # somebody else re-rolled meanwhile: from their plan
-                outcome = await self.cooking.command(cook_id, command, actor=actor)
+                outcome = await self.cooking.charged(cook_id, command, actor=actor)
                 if other := await self.cooking.give_way(cook_id, actor=actor):
                     raise Refused(f"cook {other} of the same collection is active", active=other)
                 events = outcome.events[0]

@@ -26,6 +26,7 @@ from cauldron.domain.identity import Principal
 from cauldron.domain.times import iso
 from cauldron.ports.storage import Doc
 from cauldron.services.casting import Caller
+from cauldron.services.cook_log import log_page
 from cauldron.services.cooking import Wanted
 from cauldron.services.feed_wiring import shown
 from cauldron.services.owned import owned
@@ -231,7 +232,7 @@ async def events(
 ) -> Response:
     """The log, a row per event, oldest first."""
     await own_cook(studio, who, cook_id)
-    rows, place = await studio.cooking.events(cook_id, limit=limit, after=_place(cursor))
+    rows, place = await log_page(studio.cook_streams, cook_id, limit=limit, after=_place(cursor))
     items = [
         {key: row[key] for key in ("seq", "type", "payload", "actor")} | {"ts": iso(row["ts"])}
         for row in rows
