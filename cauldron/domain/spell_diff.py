@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 KEYS = ("id", "name")  # what an item of a list goes by
 Kind = Literal["added", "removed", "changed", "moved"]
+Keyed = dict[str, Mapping[str, Any]]
 
 
 class Change(NamedTuple):
@@ -40,7 +41,7 @@ def _values(before: Any, after: Any, path: str) -> Iterator[Change]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         yield from _fields(before, after, path)
         return
-    was, now = _keyed(before), _keyed(after)
+    was, now = _both_keyed(before, after)
     if was is not None and now is not None:
         kept = [name for name in was if name in now]
         if kept != [name for name in now if name in was]:
@@ -60,13 +61,22 @@ def _whole(value: Any, path: str, kind: Literal["added", "removed"]) -> Iterator
         yield from _whole(part, f"{path}.{name}", kind)
 
 
-def _keyed(value: Any) -> dict[str, Mapping[str, Any]] | None:
+def _both_keyed(before: Any, after: Any) -> tuple[Keyed | None, Keyed | None]:
+    """The items of two lists by the same field, when there is one that tells apart those of both."""
+    for key in KEYS:
+        found = _keyed(before, (key,)), _keyed(after, (key,))
+        if None not in found:
+            return found
+    return None, None
+
+
+def _keyed(value: Any, keys: Sequence[str] = KEYS) -> Keyed | None:
     """The items of a list by what they go by, without that field; None when they are not told apart so."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         return None
-    for key in KEYS:
+    for key in keys:
         if all(isinstance(item, Mapping) and isinstance(item.get(key), str) for item in value):
-            found: dict[str, Mapping[str, Any]] = {}
+            found: Keyed = {}
             for item in value:
                 found[item[key]] = {name: part for name, part in item.items() if name != key}
             return found if len(found) == len(value) else None

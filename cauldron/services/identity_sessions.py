@@ -70,7 +70,7 @@ class Sessions:
         Raises:
             Throttled: too many from this address.
         """
-        self.throttle.take(address=address)
+        self.throttle.take(guest=address)
         account = self.register.new_id()
         user = guest_of({"account": account, "epoch": 1})
         token, ops = self._new(user, guest=True)

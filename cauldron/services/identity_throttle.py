@@ -21,6 +21,7 @@ class Pace:
 
 PER_NAME = Pace(tries=10, each_ms=30_000)
 PER_ADDRESS = Pace(tries=30, each_ms=10_000)
+GUESTS = Pace(tries=60, each_ms=5_000)  # per address, and no matter how often it tries to sign in
 
 
 def neighbourhood(address: str) -> str:
@@ -43,11 +44,12 @@ class Throttle:
     most: int = MOST_BUCKETS
     _spent: OrderedDict[str, tuple[float, int]] = field(default_factory=OrderedDict)  # tries, as of when
 
-    def take(self, *, name: str = "", address: str = "") -> None:
-        """Count one try. Raises Throttled, and then counts nothing."""
+    def take(self, *, name: str = "", address: str = "", guest: str = "") -> None:
+        """Count one try; ``guest`` is a guest's address. Raises Throttled, and then counts nothing."""
         now = self.clock()
         wanted = [(f"name:{name}", PER_NAME)] if name else []
         wanted += [(f"address:{neighbourhood(address)}", PER_ADDRESS)] if address else []
+        wanted += [(f"guest:{neighbourhood(guest)}", GUESTS)] if guest else []
         spent = {key: self._now(key, pace, now) for key, pace in wanted}
         waits = [(spent[key] + 1 - pace.tries) * pace.each_ms for key, pace in wanted]
         wait_ms = max(waits, default=0.0)

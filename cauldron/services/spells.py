@@ -212,7 +212,8 @@ class Spellbook:
         Raises:
             NotFound: there is no such spell. StaleVersion: it is not at ``revision``.
         """
-        return await self.change(slug, {"publishedVersion": None}, now_ms=now_ms, revision=revision)
+        changes = {"publishedVersion": None, "retired": None}
+        return await self.change(slug, changes, now_ms=now_ms, revision=revision)
 
     async def delete(self, slug: str, *, now_ms: int, revision: int | None = None) -> None:
         """Take the spell away and free its slug; its versions stay for what pinned them.
