@@ -87,7 +87,7 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_lock(start, pa
             acknowledged = (first + process.communicate()[0]).decode().split("\n")[:-1]
             begun = time.monotonic()
             await store.commit([Insert("jobs", {"_id": f"after{turn}", "status": "x", "rank": 0})])
-            assert time.monotonic() - begun < 2.0
+            assert time.monotonic() - begun < 10.0
             jobs, log = await store.get("jobs", acknowledged), await store.get("log", acknowledged)
             assert None not in jobs
             assert None not in log

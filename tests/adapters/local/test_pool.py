@@ -83,7 +83,7 @@ def test_a_member_that_hangs_is_ended_and_its_time_out_told(run):
             hanging = asyncio.create_task(p.call({"act": "hang"}, timeout_s=0.3))
             behind = asyncio.create_task(p.call({"act": "echo", "n": 1}, timeout_s=9))
             assert await hanging == {"failure": "timeout"}
-            assert 0.25 < time.monotonic() - began < 3
+            assert 0.25 < time.monotonic() - began < 8
             after = await behind
             assert (after["n"], after["pid"] != before) == (1, True)
             assert not is_there(before), "gone, and no zombie"
@@ -118,10 +118,10 @@ def test_two_members_share_two_long_calls(run):
         async with pool(2) as p:
             await asyncio.gather(*(p.call({"act": "echo", "sleep_s": 0.2}, timeout_s=9) for _ in range(4)))
             began = time.monotonic()
-            long_ones = [p.call({"act": "echo", "sleep_s": 0.5}, timeout_s=9) for _ in range(2)]
+            long_ones = [p.call({"act": "echo", "sleep_s": 1.5}, timeout_s=9) for _ in range(2)]
             replies = await asyncio.gather(*long_ones)
             assert len({r["pid"] for r in replies}) == 2
-            assert time.monotonic() - began < 0.95
+            assert time.monotonic() - began < 2.9
 
     run(story())
 
