@@ -7,9 +7,10 @@ import pytest
 from cauldron.bootstrap import TABLES
 from cauldron.domain import codec
 from cauldron.domain.envelopes import envelopes, heading_of
+from cauldron.ports.tools import ToolCall, ToolResult
 from cauldron.services.casting import Caller, stream_of
 from tests.contracts.conftest import STORES
-from tests.flows.killable_casts import Stage, diamond, wall_ms
+from tests.flows.killable_casts import Provider, Stage, diamond, wall_ms
 
 ANN = Caller(account="ann")
 WORD = {"word": "a"}
@@ -57,6 +58,29 @@ def test_branches_run_side_by_side_and_every_step_is_recorded(run, stages):
         assert by_step["right"]["requestTimestamp"] <= by_step["left"]["responseTimestamp"]
         assert by_step["left"]["externalRunId"]
         assert sorted(stage.provider.told("begun")) == ["test.begin", "test.join", "test.left", "test.right"]
+
+    run(story())
+
+
+class Meeting(Provider):
+    """Neither branch ends before the other one has begun: one after the other they would wait for ever."""
+
+    async def poll(self, call: ToolCall) -> ToolResult:
+        if call.tool.id in ("test.left", "test.right") and not {"test.left", "test.right"} <= set(
+            self.told("begun")
+        ):
+            return ToolResult(status="dispatched", run_id=call.run_id, wake_after_s=0.005)
+        return await super().poll(call)
+
+
+def test_branches_that_wait_for_one_another_both_end(run, stages):
+    async def story():
+        stage = await stages()
+        stage.provider = Meeting(stage.folder)
+        async with stage.at_work():
+            started = await stage.casting.start(diamond(), WORD, caller=ANN)
+            record = await stage.ended(started["runId"])
+        assert (record["status"], record["outputs"]) == ("completed", {"text": MADE})
 
     run(story())
 
