@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cauldron import __version__
 from cauldron.api import (
@@ -39,6 +40,7 @@ from cauldron.api.routes import (
     payments,
     pieces,
     points,
+    points_page,
     purchases,
     sessions,
     setup,
@@ -89,6 +91,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     payments.router,
     purchases.router,
     points.router,
+    points_page.router,
     spells.router,
     casts.router,
     exports.router,
@@ -105,6 +108,10 @@ RAW_ROUTES: tuple[BaseRoute, ...] = (
 
 class Api(FastAPI):
     """FastAPI with our layers around everything, its own error handling included."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As any Starlette application: our own layers measure and trace, not FastAPI's telemetry."""
+        await Starlette.__call__(self, scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The document at ``/api/v1/openapi.json``."""

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cauldron.domain.budget import budget_of
 from cauldron.domain.errors import Invalid
 from cauldron.services.forecasting import CookForecast
 
@@ -14,6 +15,13 @@ BudgetPoints = Annotated[
 BudgetUsd = Annotated[
     float | None,
     typer.Option("--budget-usd", metavar="USD", help="Pause before more than this is spent."),
+]
+Pay = Annotated[
+    bool,
+    typer.Option(
+        "--pay",
+        help="Pay with points: at most what --budget-points says; without it the upper end of the estimate.",
+    ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what it would cost and how long it would take; start nothing.")
@@ -31,9 +39,24 @@ def checked(points: float | None, usd: float | None) -> None:
 def raised(points: float | None, usd: float | None) -> dict[str, Any] | None:
     """The budget to go on with; prices stay those of the first one."""
     checked(points, usd)
-    budget: dict[str, Any] = {} if points is None else {"pointsMilli": round(points * 1000)}
-    budget |= {} if usd is None else {"microUsd": round(usd * 1_000_000)}
-    return budget or None
+    return budget_of(points, usd) or None
+
+
+def budget_lines(found: dict[str, Any]) -> str:
+    """A cook's budget as a person reads it."""
+    budget = found["budget"]
+    if budget is None:
+        return f"{found['state']}: no budget"
+    rows = []
+    for unit, cap, spent, following in (
+        ("points", "points", "spentPts", "nextPts"),
+        ("USD", "usd", "spentUsd", "nextUsd"),
+    ):
+        if budget[cap] is not None:
+            ahead = "not known yet" if budget[following] is None else f"{budget[following]:,g}"
+            rows.append(f"{budget[spent]:,g} of {budget[cap]:,g} {unit}; set aside for a piece: {ahead}")
+    ends = "" if budget["runsOutAt"] is None else f"; it pays for about {budget['runsOutAt']:,} pieces"
+    return "\n".join([f"{found['state']}: {budget['percent']:g} % is spent{ends}", *rows])
 
 
 def lines(forecast: CookForecast) -> str:

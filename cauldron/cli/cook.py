@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from cauldron.bootstrap import Studio
-from cauldron.cli.budgets import BudgetPoints, BudgetUsd, DryRun, checked, lines, raised
+from cauldron.cli.budgets import BudgetPoints, BudgetUsd, DryRun, Pay, budget_lines, checked, lines, raised
 from cauldron.cli.callback import Callback, told
 from cauldron.cli.output import command, emit, size, talk
 from cauldron.cli.progress import COLOURS, follow_cook, line, settled
 from cauldron.cli.session import find_collection, naming, run
 from cauldron.cli.summary_lines import summary_lines
-from cauldron.domain.errors import Refused
+from cauldron.domain.errors import Invalid, Refused
 from cauldron.domain.times import iso
 from cauldron.services.cook_log import latest
 from cauldron.services.cooking import Wanted
@@ -50,6 +50,7 @@ def start(
     force: Annotated[bool, typer.Option("--force", help="Start even if the disk looks too small.")] = False,
     budget_points: BudgetPoints = None,
     budget_usd: BudgetUsd = None,
+    pay: Pay = False,
     dry_run: DryRun = False,
     callback: Callback = None,
     as_json: AsJson = False,
@@ -67,9 +68,15 @@ def start(
             return
         estimate = await app.estimating.estimate(record["_id"], amount=amount)
         _check_room(estimate, force=force)
-        budget = forecast.budget(points=budget_points, usd=budget_usd)
-        shown = forecast.kept()
-        wanted = Wanted(collection_id=record["_id"], amount=amount, seed=seed, budget=budget, estimate=shown)
+        make = forecast.budget_to_pay if pay else forecast.budget
+        wanted = Wanted(
+            collection_id=record["_id"],
+            amount=amount,
+            seed=seed,
+            budget=make(points=budget_points, usd=budget_usd),
+            estimate=forecast.kept(),
+            pay=pay,
+        )
         with naming(source):
             started = await app.cooking.start(wanted, caller=await told(app, callback))
         if not started.fresh:
@@ -222,6 +229,31 @@ def _steer(
         emit(public(found), as_json=as_json, text=line(found))
 
     run(work)
+
+
+@group.command("budget")
+@command
+def budget(
+    cook: CookId,
+    points: BudgetPoints = None,
+    usd: BudgetUsd = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Let the cook take what it takes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a cook's budget, give it another one, or none."""
+    wanted = raised(points, usd)
+    if clear and wanted:
+        raise Invalid("--clear stands alone", path="--clear")
+
+    async def work(app: Studio) -> dict[str, Any]:
+        cook_id = await app.find_cook(cook)
+        if clear or wanted:
+            await app.cooking.set_budget(cook_id, wanted, actor=app.owner)
+        found = await app.cooking.status(cook_id)
+        return {"cookId": cook_id, "state": found["state"], "budget": found.get("budget")}
+
+    told_budget = run(work)
+    emit(told_budget, as_json=as_json, text=budget_lines(told_budget))
 
 
 @group.command("list")

@@ -67,6 +67,13 @@ def _of(amount: Amount, currency: str) -> int:
     return amount.points_milli if currency == "pointsMilli" else amount.micro_usd
 
 
+def budget_of(points: float | None, usd: float | None, *, rate: int | None = None) -> dict[str, Any]:
+    """A budget from the caps that a person gives; prices stay those of the first one of a cook."""
+    budget: dict[str, Any] = {} if points is None else {"pointsMilli": round(points * 1000)}
+    budget |= {} if usd is None else {"microUsd": round(usd * 1_000_000)}
+    return budget if rate is None else budget | {"microUsdPerPoint": rate}
+
+
 def check_budget(budget: Mapping[str, Any]) -> None:
     """Raises Invalid: no cap at all, or one that is not a whole number in bounds."""
     caps = {name: budget[name] for name in CURRENCIES if budget.get(name) is not None}

@@ -80,7 +80,7 @@ def status_document(cook: Cook, *, seq: int) -> dict[str, Any]:
         "costUsd": cook.cost_micro_usd / 1_000_000,
         "durationMs": cook.duration_ms,
         "budget": budget,
-        "charge": _charge(cook),
+        **_charge(cook),
         "rate": round(rate, 3),
         "eta": round(counts[QUEUED] / rate, 1) if rate and alive else None,
         "startedAt": iso(cook.first_ms),
@@ -89,11 +89,11 @@ def status_document(cook: Cook, *, seq: int) -> dict[str, Any]:
     }
 
 
-def _charge(cook: Cook) -> dict[str, Any] | None:
-    """The hold that pays now, as a status shows it; None for what is free of charge."""
+def _charge(cook: Cook) -> dict[str, Any]:
+    """``{charge: …}``: the hold that pays now; nothing for what is free of charge."""
     if not cook.charge:
-        return None
-    return {
+        return {}
+    told = {
         "hold": cook.charge["hold"],
         "account": cook.charge["account"],
         "number": cook.holds,
@@ -101,6 +101,7 @@ def _charge(cook: Cook) -> dict[str, Any] | None:
         "chargedPts": cook.charged_milli / 1000,
         "leftPts": cook.left_milli / 1000,
     }
+    return {"charge": told}
 
 
 def cook_document(cook: Cook, *, seq: int, first_outputs: list[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from cauldron.domain.snapshot import Snapshot, execution_plan
 from cauldron.services.casting import Caller
 from cauldron.services.collecting import Collecting, StoredPlan
 from cauldron.services.cooking import generator_of
+from cauldron.services.funding import BudgetNeeded
 from cauldron.services.past_cooks import NAMES, PastCook, past_cooks
 from cauldron.services.spell_stats import SpellStats
 
@@ -72,6 +73,21 @@ class CookForecast:
             budget |= {"pieceMicroUsd": price, "piecePointsMilli": points_at(price, self.micro_usd_per_point)}
             budget["exact"] = self.one_micro_usd.basis == "tariff"
         return budget
+
+    def budget_to_pay(self, *, points: float | None, usd: float | None) -> dict[str, Any]:
+        """The budget of a cook that is paid with points; without a cap of them, the estimate's upper end.
+
+        Raises:
+            BudgetNeeded: there is neither.
+        """
+        if points is None:
+            high = self.micro_usd.high
+            if high is None:
+                says = told(self.micro_usd, digits=0, unit="")["says"]
+                raise BudgetNeeded(f"say how many points the cook may take: {says}")
+            milli = max(1, points_at(math.ceil(high), self.micro_usd_per_point)) + self.pieces
+            points = milli / 1000
+        return self.budget(points=points, usd=usd) or {}
 
 
 @dataclass(slots=True)

@@ -160,6 +160,10 @@ class Ledger:
         event = await self._post(self.accounts, f"account:{command.account}", command, actor=SYSTEM)
         return event.data if event else {}
 
+    async def check_unlocked(self, account: str) -> None:
+        """Raises AccountLocked: the account owes."""
+        ledger_account.check_open((await self.accounts.load(f"account:{account}")).state)
+
     async def expire_grants(self, account: str) -> int:
         """Take what is left of grants whose time is over; returns how many."""
         now, stream = self.clock(), f"account:{account}"

@@ -6,7 +6,7 @@ spell after the other, so that memory is bounded by one window.
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -38,6 +38,7 @@ class SpellStats:
     clock: Clock
     environment: str = "live"  # runs of others do not count
     every_ms: int = EVERY_MS
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Refresh when it is time, whenever the lease can be had, until cancelled."""
@@ -121,10 +122,15 @@ class SpellStats:
     async def invalidate(self, spell_id: str | None = None) -> int:
         """Work out one spell, or everything, now instead of later; returns how many were.
 
-        For webhooks and people: the caller waits for fresh figures.
+        For webhooks and people: the caller waits for fresh figures. Many who ask for everything
+        at once share what begins after they asked.
         """
         if spell_id is None:
-            return await self.refresh()
+            asked = self.clock()
+            async with self._turn:
+                [last] = await self.store.get(STATS, [CURSOR])
+                fresh = last is not None and last["at"] > asked
+                return int(last["documents"]) if fresh and last else await self.refresh()
         await self.store.commit([Put(STATS, await self._spell(spell_id), None)])
         return 1
 

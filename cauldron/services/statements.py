@@ -15,6 +15,7 @@ from cauldron.services.ledger_books import Books
 
 PAGE = 500
 MOST_HOLDS = 100
+LATEST = 200  # postings whose holds are looked at: what was captured from them may not be posted yet
 COLUMNS = ("at", "account", "points", "kind", "group", "hold", "run", "note", "actor")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would take for a formula
 WORDS = {  # what a posting of an event is to a person
@@ -56,6 +57,8 @@ class Statements:
     async def catch_up(self, account: str) -> None:
         """Bring what was posted until now into the balances."""
         await self.books.catch_up(await self.books.streams_of(account))
+        latest, _ = await self.books.statement(held(account), limit=LATEST)
+        await self.books.catch_up({f"hold:{row['hold']}" for row in latest if row["hold"]})
 
     async def page(
         self, name: str, *, limit: int, after: list[Any] | None = None

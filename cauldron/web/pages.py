@@ -63,6 +63,11 @@ def sign_in_page(site: Site, *, mode: str, after: str, visitor: Visitor, name: s
     return _filled("sign-in.html.j2", site=site, mode=mode, after=after, visitor=visitor, name=name)
 
 
+def points_page(site: Site, *, page: Mapping[str, Any] | None, visitor: Visitor) -> str:
+    """An account's points; without ``page`` whoever looks is asked to sign in."""
+    return _filled("points.html.j2", site=site, page=page, visitor=visitor, here="/points")
+
+
 def crawler_page(site: Site, *, meta: Mapping[str, Any]) -> str:
     """The same in words and a picture, for those who run no scripts."""
     return _filled("og.html.j2", site=site, meta=meta, visitor=None)

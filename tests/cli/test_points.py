@@ -57,6 +57,9 @@ def test_points_are_granted_shown_and_verified(points):
         (("withdraw", "ann", "5"), 1),
         (("refund", "cap:no:1"), 1),
         (("rate", "0"), 2),
+        (("buy", "ann", "500"), 2),
+        (("payments", "a:b"), 2),
+        (("settle", "nothing"), 1),
     ],
 )
 def test_what_makes_no_sense_is_told(points, words, code):
@@ -67,3 +70,15 @@ def test_a_rate_is_set_and_shown(points):
     assert json.loads(points("rate", "--json")[1])["microUsdPerPoint"] == 1_000
     assert json.loads(points("rate", "2500", "--json")[1])["microUsdPerPoint"] == 2_500
     assert json.loads(points("rate", "--json")[1])["microUsdPerPoint"] == 2_500
+
+
+def test_buying_needs_a_rail_and_an_address_to_come_back_to(points, monkeypatch):
+    assert points("buy", "ann", "500")[0] == 2
+    monkeypatch.setenv("CAULDRON_PUBLIC_URL", "https://studio.test")
+    code, said = points("buy", "ann", "500", "--json")
+    assert (code, json.loads(said)["error"]["code"]) == (1, "payments_off")
+    assert json.loads(points("payments", "ann", "--json")[1]) == {"account": "ann", "payments": []}
+    monkeypatch.setenv("CAULDRON_STRIPE_SECRET_KEY", "sk_test_of_nobody")
+    code, said = points("buy", "ann", "500", "--json")
+    assert (code, "sk_test" in said) == (2, False)
+    assert json.loads(said)["error"]["problems"][0]["path"] == "stripe_webhook_secrets"

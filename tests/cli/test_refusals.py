@@ -146,3 +146,23 @@ def test_the_beginning_of_a_cooks_id_names_it_when_it_is_long_enough(ask: Ask, h
 )
 def test_where_nothing_is_yet_the_next_step_is_said(ask: Ask, words: tuple[str, ...], said: str) -> None:
     assert said in ask(*words).output
+
+
+def test_a_cook_is_paid_with_points_and_its_budget_is_shown_and_changed(ask: Ask, home: Path) -> None:
+    source = collection(home)
+    estimate = json.loads(ask("cook", "start", source, "--dry-run", "--json").stdout)
+    assert estimate["costPts"]["middle"] == 0  # its tools cost nothing, and say so
+    assert ask("cook", "start", source, "--pay", "--budget-points", "-1").exit_code == 2
+    cook = ask("cook", "start", source, "--pay", "--budget-points", "5").stdout.strip()
+    status = json.loads(ask("cook", "status", cook, "--json").stdout)
+    assert (status["charge"]["account"], status["charge"]["capPts"]) == ("local", 0)
+    told = json.loads(ask("cook", "budget", cook, "--json").stdout)
+    assert (told["state"], told["budget"]["points"], told["budget"]["spentPts"]) == ("Cooking", 5, 0)
+    more = ("cook", "budget", cook, "--budget-points", "7")
+    assert json.loads(ask(*more, "--json").stdout)["budget"]["points"] == 7
+    assert "of 7 points" in ask("cook", "budget", cook).stdout
+    assert ask("cook", "budget", cook, "--clear", "--budget-usd", "3").exit_code == 2
+    kept = ask("cook", "budget", cook, "--clear")
+    assert (kept.exit_code, "keeps a budget in points" in kept.stderr) == (1, True)
+    done = json.loads(ask("cook", "watch", cook, "--work", "--json").stdout)
+    assert (done["state"], done["costPts"]) == ("Completed", 0)

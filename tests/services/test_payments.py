@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cauldron.domain.errors import Invalid, NotFound, Refused
+from cauldron.domain.ledger import LedgerConflict
 from cauldron.domain.ledger_account import AccountLocked
+from cauldron.domain.ledger_commands import ReverseDeposit
 from cauldron.domain.payment import DAY_MS, LIFE_MS, PaymentsOff
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.ledger_tables import PAYMENT_EVENTS, PAYMENTS
@@ -229,6 +231,33 @@ def test_a_dispute_that_is_won_gives_back_what_was_taken(till, run):
             await till.settle()
             assert await till.balance() == expected
         assert await till.state(payment) == "paid"
+        await till.check()
+
+    run(story())
+
+
+def test_what_a_provider_said_earlier_changes_nothing_when_it_comes_late(till, run):
+    """Whoever asked first may post last: the number of the change decides, not the order of arrival."""
+
+    def said(number, reversed_micro_usd):
+        return ReverseDeposit(
+            account="ann", provider="p", charge_id="c", number=number, now=till.world.clock(),
+            reversed_micro_usd=reversed_micro_usd,
+        )  # fmt: skip
+
+    async def story():
+        ledger = till.world.ledger
+        with pytest.raises(NotFound):
+            await ledger.reverse_deposit(said(1, 10))
+        await ledger.deposit("ann", 1_000, provider="p", charge_id="c", money_micro_usd=100)
+        for number, back, left in ((2, 0, 1.0), (1, 100, 1.0), (4, 33, 0.67), (3, 100, 0.67), (4, 33, 0.67)):
+            await ledger.reverse_deposit(said(number, back))
+            assert await till.balance() == (left, 0)
+        for wrong in (-1, 101):
+            with pytest.raises(Invalid):
+                await ledger.reverse_deposit(said(9, wrong))
+        with pytest.raises(LedgerConflict):
+            await ledger.reverse_deposit(said(4, 34))
         await till.check()
 
     run(story())

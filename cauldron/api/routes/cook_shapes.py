@@ -10,6 +10,17 @@ MOST_PIECES = 10_000  # named in one refill
 Reason = Annotated[str, Field(max_length=1000, description="Kept with the cook and shown.")]
 
 
+MOST = 1_000_000_000
+Cap = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)]
+
+
+class BudgetBody(Body):
+    """What a cook may take: points, USD, or both."""
+
+    points: Cap | None = Field(default=None, examples=[340], description="In points.")
+    usd: Cap | None = Field(default=None, description="In USD.")
+
+
 class StartBody(Body):
     """What to cook; everything may be left out."""
 
@@ -33,6 +44,12 @@ class StartBody(Body):
         default=None, min_length=1, max_length=2000, description="Where to tell that the cook rests."
     )
     force: bool = Field(default=False, description="Start even if the disk looks too small.")
+    budget: BudgetBody | None = Field(default=None, description="Pause before more than this is taken.")
+    pay: bool = Field(
+        default=False,
+        description="Pay with points: a hold at a time, at most what the budget says; without a budget "
+        "the upper end of the estimate.",
+    )
 
 
 class StartedCook(Answer):
@@ -41,6 +58,76 @@ class StartedCook(Answer):
     cook_id: str
     collection_id: str
     fresh: bool
+
+
+class CookBudget(Answer):
+    """How far a cook's budget goes. What a piece took beyond it is `excess`: charged to nobody."""
+
+    points: float | None
+    usd: float | None
+    spent_pts: float
+    spent_usd: float
+    next_pts: float | None = Field(description="Set aside for the next piece; null: not known yet.")
+    next_usd: float | None
+    excess_pts: float
+    excess_usd: float
+    percent: float
+    told: list[int] = Field(description="Marks in percent that events have told of.")
+    runs_out_at: int | None = Field(description="About how many pieces it pays for in all.")
+
+
+class CookCharge(Answer):
+    """The hold that pays for a cook now; null for what is free of charge."""
+
+    hold: str
+    account: str
+    number: int
+    cap_pts: float
+    charged_pts: float
+    left_pts: float
+
+
+class BudgetAnswer(Answer):
+    """A cook's budget; null: it has none."""
+
+    cook_id: str
+    state: str
+    budget: CookBudget | None
+
+
+class Figure(Answer):
+    """A figure and on what it rests; with fewer than five past cooks there is no interval."""
+
+    middle: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    level: float | None
+    basis: str
+    past_runs: int
+    hit_rate: float | None
+    checked: int
+    says: str
+
+
+class EstimateBody(Body):
+    """Which cook to estimate; everything may be left out."""
+
+    amount: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Pieces; absent: the whole supply.", examples=[12]
+    )
+    seed: str | None = Field(default=None, max_length=200, description="Absent: the collection's.")
+
+
+class EstimateAnswer(Answer):
+    """What a cook would cost and how long it would take. Nothing was started."""
+
+    pieces: int
+    cost_usd: Figure
+    cost_pts: Figure
+    seconds: Figure
+    retry_factor: float
+    available_pts: float = Field(description="What the account may spend now.")
 
 
 class CookStatus(Answer):
@@ -69,6 +156,8 @@ class CookStatus(Answer):
     duration_ms: int
     rate: float
     eta: float | None
+    budget: CookBudget | None = None
+    charge: CookCharge | None = None
     started_at: str | None
     updated_at: str | None
     seq: int | None
@@ -123,6 +212,12 @@ class ReasonBody(Body):
     """Why."""
 
     reason: Reason = ""
+
+
+class ResumeBody(ReasonBody):
+    """Why, and with which budget from here on; absent: the one it has."""
+
+    budget: BudgetBody | None = None
 
 
 class RefillBody(Body):

@@ -9,18 +9,24 @@ from starlette.responses import Response
 from cauldron.api.access import Cook, Key, Reader, TheStudio, caller_of
 from cauldron.api.answers import json_answer, page_answer
 from cauldron.api.routes.cook_shapes import (
+    BudgetAnswer,
+    BudgetBody,
     CookAnswer,
     CookPage,
     CookStatus,
+    EstimateAnswer,
+    EstimateBody,
     EventPage,
     ReasonBody,
     RefillBody,
     Refilled,
+    ResumeBody,
     StartBody,
     StartedCook,
 )
 from cauldron.api.shapes import MAX_PAGE, decode_cursor, encode_cursor
 from cauldron.bootstrap import Studio
+from cauldron.domain.budget import budget_of
 from cauldron.domain.errors import Invalid, InvalidMany, NotFound, Problem, Refused
 from cauldron.domain.identity import Principal
 from cauldron.domain.times import iso
@@ -29,6 +35,7 @@ from cauldron.services.casting import Caller
 from cauldron.services.cook_log import log_page
 from cauldron.services.cooking import Wanted
 from cauldron.services.feed_wiring import shown
+from cauldron.services.funding import BudgetNeeded
 from cauldron.services.owned import owned
 from cauldron.services.pages import Listing
 
@@ -88,14 +95,67 @@ async def start_cook(
             free=estimate.free_bytes,
         )
     caller = await studio.workshop.told(caller, body.callback_url)
+    budget, shown_before = await _budget(studio, caller, collection_id, body)
     wanted = Wanted(
-        collection_id=collection_id, amount=body.amount, seed=body.seed, key=key, generator=generator
+        collection_id=collection_id,
+        amount=body.amount,
+        seed=body.seed,
+        key=key,
+        generator=generator,
+        budget=budget,
+        estimate=shown_before,
+        pay=body.pay,
     )
     started = await studio.cooking.start(wanted, caller=caller)
     structlog.contextvars.bind_contextvars(cook_id=started.cook_id)
     answer = {"cookId": started.cook_id, "collectionId": collection_id, "fresh": started.fresh}
     headers = {"location": f"/api/v1/cooks/{started.cook_id}"}
     return json_answer(answer, status=202, headers=headers)
+
+
+async def _budget(
+    studio: Studio, caller: Caller, collection_id: str, body: StartBody
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The budget that a start asks for, and what was estimated; a generator of its own has no estimate."""
+    asked = body.budget or BudgetBody()
+    if not (body.pay or body.budget):
+        return None, None
+    _check_caps(body.budget)
+    if body.spell_id is not None or body.tool_id is not None:
+        if body.pay and asked.points is None:
+            raise BudgetNeeded(
+                "say how many points the cook may take: another generator has no estimate here"
+            )
+        rate = await studio.workshop.forecasting.rate()
+        return budget_of(asked.points, asked.usd, rate=rate), None
+    forecast = await studio.workshop.forecasting.cook(
+        collection_id, amount=body.amount, caller=caller, seed=body.seed
+    )
+    budget = forecast.budget_to_pay(points=asked.points, usd=asked.usd) if body.pay else None
+    return budget or forecast.budget(points=asked.points, usd=asked.usd), forecast.kept()
+
+
+def _check_caps(budget: BudgetBody | None) -> None:
+    if budget is not None and budget.points is None and budget.usd is None:
+        raise InvalidMany([Problem(path="budget", code="missing", message="say points, usd or both")])
+
+
+@router.post(
+    "/collections/{collection_id}/cook/estimate",
+    summary="What a cook would cost and take",
+    responses={200: {"model": EstimateAnswer}},
+)
+async def estimate(
+    collection_id: CollectionId, studio: TheStudio, who: Cook, body: EstimateBody | None = None
+) -> Response:
+    """Starts nothing. Every figure says on what it rests; fewer than five past cooks give no interval."""
+    wanted, caller = body or EstimateBody(), caller_of(studio, who)
+    await studio.curating.get(collection_id, caller=caller)
+    forecast = await studio.workshop.forecasting.cook(
+        collection_id, amount=wanted.amount, caller=caller, seed=wanted.seed
+    )
+    balance = await studio.workshop.ledger.balance(caller.account)
+    return json_answer(forecast.document() | {"availablePts": balance["availablePts"]})
 
 
 @router.post(
@@ -189,13 +249,50 @@ async def pause(
 
 @router.post("/cooks/{cook_id}/resume", summary="Go on", responses={200: {"model": CookStatus}})
 async def resume(
-    cook_id: CookId, studio: TheStudio, who: Cook, key: Key, body: ReasonBody | None = None
+    cook_id: CookId, studio: TheStudio, who: Cook, key: Key, body: ResumeBody | None = None
 ) -> Response:
-    """After a pause, or an end that left pieces to make."""
+    """After a pause, or an end that left pieces to make. A budget that was used up needs a higher one."""
     await own_cook(studio, who, cook_id)
-    reason = body.reason if body else ""
-    await studio.cooking.resume(cook_id, actor=who.user, reason=reason, key=key)
+    asked = body or ResumeBody()
+    _check_caps(asked.budget)
+    budget = budget_of(asked.budget.points, asked.budget.usd) if asked.budget else None
+    await studio.cooking.resume(cook_id, actor=who.user, reason=asked.reason, key=key, budget=budget)
     return await _status(studio, cook_id)
+
+
+async def _told_budget(studio: Studio, cook_id: str) -> Response:
+    status = await studio.cooking.status(cook_id)
+    return json_answer({"cookId": cook_id, "state": status["state"], "budget": status.get("budget")})
+
+
+BUDGET: dict[int | str, dict[str, Any]] = {200: {"model": BudgetAnswer}}
+
+
+@router.get("/cooks/{cook_id}/budget", summary="A cook's budget", responses=BUDGET)
+async def get_budget(cook_id: CookId, studio: TheStudio, who: Reader) -> Response:
+    """What it may take, what it took, and how far that goes."""
+    await own_cook(studio, who, cook_id)
+    return await _told_budget(studio, cook_id)
+
+
+@router.put("/cooks/{cook_id}/budget", summary="Give a cook another budget", responses=BUDGET)
+async def put_budget(cook_id: CookId, body: BudgetBody, studio: TheStudio, who: Cook, key: Key) -> Response:
+    """While it cooks or rests. One that rests because the budget was used up goes on when it is resumed."""
+    await own_cook(studio, who, cook_id)
+    _check_caps(body)
+    rate = await studio.workshop.forecasting.rate()
+    await studio.cooking.set_budget(
+        cook_id, budget_of(body.points, body.usd, rate=rate), actor=who.user, key=key
+    )
+    return await _told_budget(studio, cook_id)
+
+
+@router.delete("/cooks/{cook_id}/budget", summary="Let a cook take what it takes", responses=BUDGET)
+async def clear_budget(cook_id: CookId, studio: TheStudio, who: Cook, key: Key) -> Response:
+    """A cook that is paid with points keeps its cap in points."""
+    await own_cook(studio, who, cook_id)
+    await studio.cooking.set_budget(cook_id, None, actor=who.user, key=key)
+    return await _told_budget(studio, cook_id)
 
 
 @router.post("/cooks/{cook_id}/stop", summary="End a cook", responses={200: {"model": CookStatus}})

@@ -21,10 +21,12 @@ from cauldron.domain.commands import NoteParent
 from cauldron.domain.errors import NotFound, Refused
 from cauldron.domain.identity import ROLES, Forbidden, Principal
 from cauldron.domain.snapshot import Snapshot, snapshot_of_tool
+from cauldron.domain.times import iso
 from cauldron.ports.storage import Doc
 from cauldron.services.feed_wiring import shown
 from cauldron.services.identity_records import USERS
 from cauldron.services.owned import ID, owned
+from cauldron.services.spells import SPELLS
 
 router = APIRouter(prefix="/internal", tags=["internal"])
 Service = Annotated[Principal, Depends(needing("act-for"))]
@@ -108,6 +110,19 @@ class ReviewedPiece(Answer):
 
     piece_id: str
     changed: int
+
+
+class StatsBody(Body):
+    """Which spell; absent: everything."""
+
+    spell_id: Id | None = Field(default=None, description="A spell by slug or id.")
+
+
+class StatsAnswer(Answer):
+    """How many tools and spells were worked out, and as of when."""
+
+    refreshed: int
+    stats_as_of: str | None
 
 
 async def acting_for(studio: Studio, service: Principal, user_id: str) -> Principal:
@@ -313,6 +328,22 @@ async def note_cook(
         note = _note(body, service, f"note:cook:{cook_id}:{key or studio.new_id()}")
         await studio.cooking.command(cook_id, note, actor=who.user)
     return await _cook_answer(studio, cook_id)
+
+
+@router.post(
+    "/stats/invalidate",
+    summary="Work statistics of spells out anew",
+    responses={200: {"model": StatsAnswer}},
+)
+async def invalidate_stats(studio: TheStudio, service: Service, body: StatsBody | None = None) -> Response:
+    """Now, instead of within a quarter of an hour: of one spell, or of every tool and spell."""
+    spell = body.spell_id if body else None
+    if spell is not None and (await studio.store.get(SPELLS, [spell]))[0] is None:
+        spell = str((await studio.workshop.offering.find(spell)).record["_id"])
+    stats = studio.workshop.spell_stats
+    count = await stats.invalidate(spell)
+    told = (await stats.spell(spell)).get("statsAsOf") if spell else iso(studio.clock())
+    return json_answer({"refreshed": count, "statsAsOf": told})
 
 
 # The names of older documents, until they are retired.

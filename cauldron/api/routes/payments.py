@@ -48,6 +48,8 @@ async def make_invoice(body: InvoiceBody, studio: TheStudio, who: Visiting, key:
     invoice = await studio.workshop.paid_casting.invoice(
         body.spell_slug, asset=body.asset, caller=caller, payer=body.payer_account_id, key=key
     )
+    if invoice["capPts"]:
+        await studio.workshop.ledger.check_unlocked(body.payer_account_id or caller.account)
     return json_answer(invoice)
 
 

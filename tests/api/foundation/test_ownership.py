@@ -14,6 +14,7 @@ from cauldron.bootstrap import Studio
 from cauldron.config import Settings
 from cauldron.ports.storage import Insert
 from tests.api.foundation.town import DEFINITION
+from tests.hostile_rail import HostileRail
 
 # What a route does with an id of another account: the kind of record in its path.
 OWNED = {
@@ -33,6 +34,11 @@ OWNED = {
     "POST /api/v1/cooks/{cook_id}/stop": "cook",
     "POST /api/v1/cooks/{cook_id}/refill": "cook",
     "GET /api/v1/cooks/{cook_id}/events": "cook",
+    "GET /api/v1/cooks/{cook_id}/budget": "cook",
+    "PUT /api/v1/cooks/{cook_id}/budget": "cook",
+    "DELETE /api/v1/cooks/{cook_id}/budget": "cook",
+    "POST /api/v1/collections/{collection_id}/cook/estimate": "collection",
+    "GET /api/v1/payments/{payment_id}": "payment",
     "GET /api/v1/cooks/{cook_id}/pieces": "cook",
     "GET /api/v1/cooks/{cook_id}/analytics": "cook",
     "POST /api/v1/cooks/{cook_id}/review/pop": "cook",
@@ -82,6 +88,8 @@ OWN = {
     "POST /api/v1/spells/validate", "GET /api/v1/casts", "POST /api/v1/casts", "GET /api/v1/exports",
     "GET /api/v1/callbacks/secret", "POST /api/v1/callbacks/secret", "GET /api/v1/callbacks/deliveries",
     "GET /api/v1/me", "POST /api/v1/me/password", "GET /api/v1/keys", "POST /api/v1/keys",
+    "POST /api/v1/payments/checkout", "GET /api/v1/payments", "GET /api/v1/points",
+    "GET /api/v1/points/statement", "GET /api/v1/points/statement.csv",
     "POST /api/v1/payments/invoice", "POST /api/v1/spells/cast", "GET /api/v1/spells/{slug}/stream",
     "POST /api/v1/spells/{slug}/stream/ticket", "GET /api/v1/payments/sponsored",
     "PUT /api/v1/payments/sponsored/{account_id}", "DELETE /api/v1/payments/sponsored/{account_id}",
@@ -105,6 +113,7 @@ SCOPED = {
     "POST /internal/casts": "act-for",
     "PUT /internal/casts/{cast_id}": "act-for",
     "PUT /internal/cooks/{cook_id}": "act-for",
+    "POST /internal/stats/invalidate": "act-for",
     "POST /internal/spellCasts": "act-for",
     "PUT /internal/spellCasts/{cast_id}": "act-for",
     "PUT /internal/cookExecutions/{cook_id}": "act-for",
@@ -113,11 +122,12 @@ SCOPED = {
 OPEN = {
     "GET /healthz", "GET /readyz", "GET /api/v1/version", "POST /api/v1/setup", "POST /api/v1/session",
     "DELETE /api/v1/session", "POST /api/v1/session/guest", "POST /api/v1/invitations/accept",
+    "POST /api/v1/payments/webhooks/{rail}",
 }  # fmt: skip
 # Published spells, for whoever has the address; the pages' own tests say what a private one answers.
 PUBLIC = {
-    "GET /", "GET /sign-in", "GET /static/{name}", "GET /spells/{slug}", "GET /spells/{slug}/og",
-    "GET /spells/{slug}/og/image", "GET /spells/{slug}/previews/{digest}",
+    "GET /", "GET /sign-in", "GET /points", "GET /static/{name}", "GET /spells/{slug}",
+    "GET /spells/{slug}/og", "GET /spells/{slug}/og/image", "GET /spells/{slug}/previews/{digest}",
     "GET /api/v1/spells/{slug}/meta",
 }  # fmt: skip
 MISSING = "01a1f93554e27f5b1647b928a108e46b"
@@ -210,6 +220,9 @@ async def settled(place):
         "createdAt": "2026-11-20T00:00:00.000Z",
     }  # fmt: skip
     await studio.store.commit([Insert("deliveries", delivery)])
+    studio.workshop.rails["fake"] = HostileRail()
+    bought = await place.ann.post("/api/v1/payments/checkout", json={"points": 5000})
+    found["payment"] = bought.json()["paymentId"]
     assert all(found.values()), (found, export.text, spell.text, keys)
     assert studio is place.studio
     return found
