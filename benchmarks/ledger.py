@@ -6,6 +6,7 @@ of them post to one stream, and meet there. Afterwards the books must balance.
 
 import argparse
 import asyncio
+import logging
 import multiprocessing
 import secrets
 import sys
@@ -13,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from benchmarks.harness import Row, record
 from cauldron.adapters.mongo import MongoStore
@@ -36,6 +39,7 @@ def store_at(url: str) -> Any:
 
 def capture(url: str, hold: str, first: int, last: int, ready: Any, go: Any) -> None:
     """One process: its share of the captures, in groups."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # as a studio
     asyncio.run(_capture(url, hold, first, last, ready, go))
 
 
