@@ -86,13 +86,18 @@ def start(
             watching = f"cauldron cook watch {started.cook_id} --work"
             talk.print(f"it goes on in any process that works: {watching}", soft_wrap=True)
             return
-        status = await watch_here(app, started.cook_id, quiet=as_json)
-        emit(public(status), as_json=as_json, text=line(status))
-        await tell_failures(app, status)
-        if status["state"] in ("Paused", "Failed"):
-            raise Refused(f"the cook is {status['state']}: {status['pauseReason']}")
+        await _work_until_it_rests(app, started.cook_id, as_json=as_json)
 
     run(work)
+
+
+async def _work_until_it_rests(app: Studio, cook_id: str, *, as_json: bool) -> None:
+    """Raises Refused: it came to no good end."""
+    status = await watch_here(app, cook_id, quiet=as_json)
+    emit(public(status), as_json=as_json, text=line(status))
+    await tell_failures(app, status)
+    if status["state"] in ("Paused", "Failed"):
+        raise Refused(f"the cook is {status['state']}: {status['pauseReason']}")
 
 
 async def watch_here(app: Studio, cook_id: str, *, quiet: bool = False) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from cauldron.domain.estimate import LEAST_PAST
 from cauldron.domain.times import from_iso
 
 WINDOW = 200  # runs that count
@@ -19,12 +20,16 @@ WORST_FACTOR = 20.0  # tries per success, at most
 FAILED = frozenset({"failed", "timeout", "lost"})
 
 
-def summary_of(values: Sequence[float]) -> dict[str, float] | None:
-    """``{mean, p10, p50, p90}`` by nearest rank; None of nothing."""
+def summary_of(values: Sequence[float]) -> dict[str, float | None] | None:
+    """``{mean, p10, p50, p90}`` by nearest rank; None of nothing, and of fewer than five no 10 and 90 %."""
     if not values:
         return None
     ordered = sorted(values)
-    ranks = {f"p{q}": ordered[max(0, math.ceil(q / 100 * len(ordered)) - 1)] for q in QUANTILES}
+    ranks: dict[str, float | None] = {
+        f"p{q}": ordered[max(0, math.ceil(q / 100 * len(ordered)) - 1)] for q in QUANTILES
+    }
+    if len(ordered) < LEAST_PAST:
+        ranks |= {"p10": None, "p90": None}
     return {"mean": round(fmean(ordered), 6)} | ranks
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from cauldron.domain.audit import BY_NAME, CHECKS, Rule, Tally, report_document
 from cauldron.domain.errors import Invalid
-from cauldron.persistence.ledger_tables import ACCOUNTS, HOLDS, INVOICES, LEDGER, POSTINGS
+from cauldron.persistence.ledger_tables import ACCOUNTS, HOLDS, INVOICES, LEDGER, PAYMENTS, POSTINGS
 from cauldron.persistence.tables import CAST_EVENTS, COOK_EVENTS
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Doc, Store
@@ -19,7 +19,7 @@ from cauldron.services.rebuilding import Rebuilding
 
 PAGE = 1000
 IDENTITY = tuple(table.name for table in identity_records.TABLES)
-BOOKS = (HOLDS, INVOICES, POSTINGS, ACCOUNTS)
+BOOKS = (HOLDS, INVOICES, PAYMENTS, POSTINGS, ACCOUNTS)
 SCHEMAS: Mapping[str, str] = {  # table -> published JSON Schema
     **{
         name: name

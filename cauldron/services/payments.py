@@ -292,7 +292,7 @@ class Payments:
                 number=payment["reversals"],
                 reversed_micro_usd=payment["reversedMinor"] * MICRO_PER_MINOR,
                 now=self.ledger.clock(),
-                reason=payment["state"],
+                reason=f"payment {payment['_id']}",
             )
             await self.ledger.reverse_deposit(command)
 

@@ -29,11 +29,18 @@ def cast(ms: int, *, status: str = "completed", points: float = 1.0):
     }
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1))
+@given(st.lists(st.floats(0, 1e6), min_size=5))
 def test_quantiles_are_values_that_were_seen_in_their_order(values):
     found = summary_of(values)
     assert {found["p10"], found["p50"], found["p90"]} <= set(values)
     assert min(values) <= found["p10"] <= found["p50"] <= found["p90"] <= max(values)
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3, 4])
+def test_below_five_runs_there_is_no_interval(runs):
+    found = summary_of([1.0] * runs)
+    assert found == {"mean": 1.0, "p10": None, "p50": 1.0, "p90": None}
+    assert summary_of([1.0] * 5)["p90"] == 1.0
 
 
 def test_nothing_has_no_summary():
@@ -54,8 +61,8 @@ def test_only_successes_have_durations_and_only_known_costs_count():
         [output(100), output(900, status="failed"), output(300, costSource="unknown", costUsd=5.0)]
     )
     assert (found["runs"], found["failures"], found["retryFactor"]) == (2, 1, 1.5)
-    assert (found["runtimeMs"]["p50"], found["runtimeMs"]["p90"]) == (100, 300)
-    assert found["costUsd"]["p90"] == 0.001
+    assert (found["runtimeMs"]["p50"], found["runtimeMs"]["mean"]) == (100, 200)
+    assert found["costUsd"]["mean"] == 0.001
 
 
 def test_cached_runs_say_nothing_of_what_a_run_takes():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from cauldron.domain.errors import Invalid, NotFound, Refused
 from cauldron.domain.ledger import LedgerConflict
@@ -16,6 +17,7 @@ from cauldron.domain.payment import DAY_MS, LIFE_MS, PaymentsOff
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.ledger_tables import PAYMENT_EVENTS, PAYMENTS
 from cauldron.ports.payments import WebhookRejected
+from cauldron.services.formats import load_schema
 from cauldron.services.payments import Payments
 from tests.contracts.conftest import STORES
 from tests.hostile_rail import HostileRail, event, sign
@@ -65,6 +67,10 @@ class Till:
 
     async def check(self):
         assert (await self.world.check.verify()).problems == []
+        check = Draft202012Validator(load_schema("payments"))
+        for payment in await self.world.store.find(PAYMENTS, {}):
+            payment.pop("_v")
+            check.validate(payment)
 
 
 @pytest.fixture(params=STORES)
@@ -288,6 +294,8 @@ def test_the_rate_of_the_checkout_counts_also_when_it_changes(till, run):
             await till.settle()
             await till.world.ledger.set_rate(98 - number, actor="op", rate_id=f"r{number}")
         assert await till.balance() == (50, 0)
+        rows = await till.world.store.find(PAYMENT_EVENTS, {})
+        assert [row["says"] for row in rows] == ["paid"] * 3  # told again it is the same deposit, no conflict
 
     run(story())
 
