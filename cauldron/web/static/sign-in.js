@@ -86,6 +86,7 @@ if (invitation) {
   document.querySelector("label[for=password]").textContent = "A password of at least 12 characters";
   at("password").autocomplete = "new-password";
   at("go").textContent = "Join this studio";
+  at("lost").hidden = true;
 }
 if (at("leave")) {
   at("leave").onclick = () => ask("/api/v1/session", "DELETE").then(() => location.reload(), complain);

@@ -270,9 +270,10 @@ function complain(problem) {
   });
   const strange = listed.filter((each) => !each.known).map((each) => each.message);
   const missing = problem.details?.missingPts;
-  const text = missing ? `You need ${pts(missing)} more. Nothing was charged: add points, then cast again.`
+  const text = missing ? `You need ${pts(missing)} more. Nothing was charged: add points, then cast again. `
     : listed.length > strange.length ? "Some of what you filled in does not fit; it is marked above." : problem.detail;
-  box.replaceChildren(text, ...strange.map((each) => el("div", { textContent: each })), el("code", { textContent: problem.code ?? "" }));
+  const more = missing ? [el("a", { href: `${root}/points`, textContent: "Add points" })] : [];
+  box.replaceChildren(text, ...more, ...strange.map((each) => el("div", { textContent: each })), el("code", { textContent: problem.code ?? "" }));
   box.hidden = false;
   const first = listed.find((each) => each.known);
   if (first) reveal(first.known);
@@ -314,7 +315,7 @@ async function beGuest() {
   may = "yes";
   at("choice").hidden = true;
   ready();
-  at("cast").focus();
+  fields[0]?.focus();
   await price();
 }
 
