@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from benchmarks import harness
-from benchmarks.sse import START, process
+from benchmarks.sse import START, errors_of, process
 from cauldron.bootstrap import Studio
 from cauldron.config import Settings
 from cauldron.domain.commands import RecordPiece
@@ -71,10 +71,10 @@ def _made(cook: str, number: int) -> RecordPiece:
 
 
 @contextmanager
-def served(home: Path, url: str) -> Iterator[int]:
+def served(home: Path, url: str, kind: str = "ours") -> Iterator[int]:
     """The port of a server on the first core."""
     os.environ["BENCH_DATABASE_URL"] = url
-    with process("benchmarks.sse_servers", "ours", home, core=0) as server:
+    with process("benchmarks.sse_servers", kind, home, core=0) as server:
         assert server.stdout is not None
         yield int(server.stdout.readline())
 
@@ -83,18 +83,17 @@ def ask(port: int, kind: str, cook: str, *, connections: int) -> dict[str, float
     """What the client process measured."""
     words = [port, kind, cook, PIECES, connections, SECONDS]
     with process("benchmarks.http_clients", *words, core=1) as client:
-        out, errors = client.communicate(timeout=SECONDS + 60)
-    if not out:
-        raise SystemExit(f"the client failed: {errors[-1500:]}")
+        assert client.stdout is not None
+        out = client.stdout.readline()
+        if not out:
+            client.wait(timeout=10)
+            raise SystemExit(f"the client failed: {errors_of(client)[-1500:]}")
     return dict(orjson.loads(out))
 
 
 @contextmanager
-def writing(home: Path, url: str) -> Iterator[None]:
+def writing(home: Path) -> Iterator[None]:
     """Somebody appends to the hot cook's log."""
-    if url:  # the writer of the streams' benchmark knows SQLite only
-        yield
-        return
     with process("benchmarks.sse_clients", "write", home, 1, 100.0, SECONDS + 3, core=1) as writer:
         assert writer.stdin is not None and writer.stdout is not None
         writer.stdout.readline()
@@ -110,13 +109,22 @@ def measure(engine: str, url: str) -> list[harness.Row]:
         cook = asyncio.run(prepare(home, url))
         with served(home, url) as port:
             ask(port, "page", cook, connections=1)  # once to warm up
-            with writing(home, url):
+            with writing(home):
                 status = ask(port, "status", "c0", connections=32)
             page = ask(port, "page", cook, connections=1)
             review = ask(port, "review", cook, connections=1)
-    print(engine, status, page, review, file=sys.stderr)
+        with served(home, url, "bare") as port:
+            floor = ask(port, "status", "c0", connections=32)
+    print(engine, status, floor, page, review, sep="\n", file=sys.stderr)
     return [
         _row(f"status of a hot cook, {engine}", status["perSecond"], 5000, "must be at least", "requests/s"),
+        _row(
+            f"status of a hot cook beside a floor, {engine}",
+            status["perSecond"],
+            floor["perSecond"],
+            "uvicorn with an application that always says the same",
+            "requests/s",
+        ),
         _row(
             f"p99 of a page of 100 from {PIECES} pieces, {engine}", page["p99Ms"], 20, "must be at most", "ms"
         ),

@@ -1,7 +1,9 @@
 """The other two processes of :mod:`benchmarks.sse`: thousands of clients, and who writes the log."""
 
 import asyncio
+import os
 import re
+import socket
 import sys
 import time
 from array import array
@@ -12,10 +14,11 @@ import orjson
 import uvloop
 
 from benchmarks.sse_servers import allow_files
-from cauldron.adapters.sqlite import SqliteStore
+from cauldron.bootstrap import Studio
+from cauldron.config import Settings
 from cauldron.domain import codec
 from cauldron.domain.events import Event
-from cauldron.persistence.tables import COOK_EVENTS, TABLES
+from cauldron.persistence.tables import COOK_EVENTS
 from cauldron.ports.storage import Insert
 
 AT_ONCE = 200  # connections that are being opened
@@ -92,8 +95,10 @@ async def read(port: int, *, clients: int, topics: int, seconds: float) -> None:
 
 async def write(home: Path, *, topics: int, per_s: float, seconds: float) -> None:
     """Commits to every topic in turn, evenly spread over time, as several workers would."""
-    store = SqliteStore(home / "cauldron.db", synchronous="NORMAL")
-    await store.open(TABLES)
+    url = os.environ.get("BENCH_DATABASE_URL", "")
+    studio = Studio(Settings(home=home, processes=1, synchronous="NORMAL", database_url=url))
+    await studio.open()
+    store = studio.store
     seqs = [2] * topics
     for n in range(topics):
         [newest] = await store.find(COOK_EVENTS, {"stream": f"cook:c{n}"}, order=("-seq",), limit=1)
@@ -109,7 +114,7 @@ async def write(home: Path, *, topics: int, per_s: float, seconds: float) -> Non
             await store.commit([Insert(COOK_EVENTS, commit) for commit in commits], atomic=False)
         await asyncio.sleep(TICK_S)
     print(orjson.dumps({"commits": done, "seconds": time.monotonic() - start}).decode(), flush=True)
-    await store.close()
+    await studio.close()
 
 
 def _commit(topic: int, seqs: list[int]) -> dict[str, object]:
@@ -124,12 +129,18 @@ def _commit(topic: int, seqs: list[int]) -> dict[str, object]:
     )  # fmt: skip
 
 
-async def stall(port: int, seconds: float) -> None:
-    """One client that asks for a stream and never reads it."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /api/v1/cooks/c0/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-    await reader.read(200)
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
+async def stall(port: int, clients: int, seconds: float) -> None:
+    """Clients that ask for twenty busy streams on one connection and never read them."""
+    topics = ",".join(f"cook:c{n}" for n in range(20))
+    request = f"GET /api/v1/events?topics={topics} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    idle = []
+    for _ in range(clients):
+        peer = socket.socket()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(("127.0.0.1", port))
+        peer.sendall(request)
+        idle.append(peer)
+    print("ready", flush=True)
     await asyncio.sleep(seconds)
 
 
@@ -141,4 +152,4 @@ if __name__ == "__main__":
     elif name == "write":
         uvloop.run(write(Path(rest[0]), topics=int(rest[1]), per_s=float(rest[2]), seconds=float(rest[3])))
     else:
-        uvloop.run(stall(int(rest[0]), float(rest[1])))
+        uvloop.run(stall(int(rest[0]), int(rest[1]), float(rest[2])))

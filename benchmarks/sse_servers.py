@@ -1,6 +1,6 @@
-"""The servers that :mod:`benchmarks.sse` measures, each a process of its own: ours, and a queue per client.
+"""The servers of :mod:`benchmarks.sse` and ``http``, each a process of its own: ours, peers, and a floor.
 
-Both follow the same event log on one SQLite file that another process writes.
+Ours and the queues follow the same event log on one SQLite file that another process writes.
 """
 
 import asyncio
@@ -14,10 +14,11 @@ from pathlib import Path
 
 import orjson
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from cauldron.adapters.sqlite import SqliteStore
 from cauldron.api.app import create_app
-from cauldron.api.live.connection import PROTOCOLS
+from cauldron.api.server import config_of, spare_collector
 from cauldron.bootstrap import Studio
 from cauldron.config import Settings
 from cauldron.domain import codec
@@ -37,14 +38,12 @@ def allow_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def serve(app: object, **more: object) -> None:
+async def serve(config: uvicorn.Config) -> None:
     """Serve on a free port of loopback; the port is printed when it listens."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, lifespan="off", log_level="warning", access_log=False, backlog=BACKLOG, **more
-    )
+    config.backlog = BACKLOG
     print(listener.getsockname()[1], flush=True)
     await uvicorn.Server(config).serve([listener])
 
@@ -63,7 +62,9 @@ async def ours(home: Path) -> None:
         drop(reader, reason)
 
     Reader.drop = counted  # type: ignore[method-assign]
-    await serve(create_app(studio), **PROTOCOLS)
+    app = create_app(studio)
+    spare_collector()
+    await serve(config_of(app))
 
 
 async def queues(home: Path) -> None:
@@ -102,14 +103,33 @@ async def queues(home: Path) -> None:
         return EventSourceResponse(messages())
 
     following = asyncio.create_task(follow())
-    await serve(Starlette(routes=[Route("/api/v1/cooks/{id}/stream", stream)]))
+    app = Starlette(routes=[Route("/api/v1/cooks/{id}/stream", stream)])
+    await serve(uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False))
     following.cancel()
 
 
+async def bare(home: Path) -> None:
+    """The floor: an application that answers everything with the same bytes, behind the same server."""
+    body = orjson.dumps({"state": "Cooking", "said": "x" * 700})
+    length = str(len(body)).encode()
+    start = {
+        "type": "http.response.start", "status": 200,
+        "headers": [(b"content-type", b"application/json"), (b"content-length", length)],
+    }  # fmt: skip
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+
+    await serve(config_of(app))
+
+
+SERVERS = {"ours": ours, "queues": queues, "bare": bare}
+
 if __name__ == "__main__":
     allow_files()
-    set_up_logging("error")
     kind, folder = sys.argv[1:]
+    set_up_logging("info" if kind == "ours" else "error")  # as `cauldron serve` does
     import uvloop
 
-    uvloop.run((ours if kind == "ours" else queues)(Path(folder)))
+    uvloop.run(SERVERS[kind](Path(folder)))

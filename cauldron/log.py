@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import orjson
 import structlog
 from structlog.typing import EventDict
 
@@ -53,13 +54,18 @@ class Repeats:
         return {**event, "repeated": left_out} if left_out else event
 
 
+def _json(event: object, **more: object) -> str:
+    """One line; what JSON has no form for is shown as Python would."""
+    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
 def set_up_logging(level: str) -> None:
     """Send log lines of at least ``level`` to stderr."""
     at_terminal = sys.stderr.isatty()
     renderer = (
         structlog.dev.ConsoleRenderer(colors=at_terminal)
         if at_terminal
-        else structlog.processors.JSONRenderer()
+        else structlog.processors.JSONRenderer(serializer=_json)
     )
     structlog.configure(
         processors=[
@@ -71,6 +77,6 @@ def set_up_logging(level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(_StandardError()),
+        logger_factory=structlog.WriteLoggerFactory(_StandardError()),
         cache_logger_on_first_use=True,
     )

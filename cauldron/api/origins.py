@@ -1,5 +1,6 @@
 """Where a request comes from: this machine, our own pages, or pages of somebody else."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -84,6 +85,7 @@ def _same_origin(scope: Scope, headers: Headers) -> bool:
     return said == scheme and bool(rest) and _name_and_port(rest, scheme) == _name_and_port(hosts[0], scheme)
 
 
+@lru_cache(maxsize=1024)
 def _name_and_port(text: str, scheme: str) -> tuple[str, int]:
     """``localhost:80`` as its parts; an empty name when it is malformed."""
     try:

@@ -97,6 +97,20 @@ class Dispatcher(Generic[S]):
         folded = self._folded.get(stream)
         return folded.seq if folded is not None else 0
 
+    def take(self, stream: str, commit: Commit) -> bool:
+        """Fold a commit that the log shows, if it is the next one of a state that is kept.
+
+        Returns:
+            Whether the state is now as the log was at that commit, or further on.
+        """
+        folded = self._folded.get(stream)
+        if folded is None or folded.ahead or folded.lock.locked():
+            return False
+        if commit["seq"] == folded.seq + 1:
+            folded.ahead = True  # until it is folded whole
+            folded.seq, folded.ahead = self._fold(folded.state, [commit]), False
+        return folded.seq >= int(commit["seq"])
+
     @asynccontextmanager
     async def holding(self, stream: str) -> AsyncIterator[Folded[S]]:
         """The stream's state, up to date; no command of this process moves it in the block."""

@@ -16,7 +16,8 @@ MANY = 500  # messages of a page
 MAX_PAGE = 128  # commits
 
 Snapshot = Callable[[str], Awaitable[tuple[dict[str, Any], int]]]  # id -> (payload, seq of the log)
-Progress = Callable[[str], Awaitable[Envelope]]
+Progress = Callable[[str, bool], Awaitable[Envelope]]  # id, and whether the log may hold more than was seen
+Take = Callable[[str, Commit], bool]  # whether what is kept of a stream is as new as a commit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class Source:
     streams: Streams
     snapshot: Snapshot
     progress: Progress | None = None
+    take: Take = lambda stream, commit: False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

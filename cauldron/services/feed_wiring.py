@@ -40,11 +40,16 @@ def feeds_over(cooking: Cooking, casting: Casting, authenticator: Authenticator)
         listed = {"cooks": [shown(doc) for doc in cooks], "casts": [_brief(doc) for doc in casts]}
         return {"cookId": None, "castId": None} | listed
 
-    async def cook_progress(cook_id: str) -> Envelope:
-        folded = await cooking.cooks.load(stream_of(cook_id))
+    async def cook_progress(cook_id: str, fresh: bool) -> Envelope:
+        folded = await cooking.cooks.load(stream_of(cook_id), fresh=fresh)
         return progress(folded.state, seq=folded.seq)
 
-    cooks = Source(streams=cooking.cooks.streams, snapshot=cook_snapshot, progress=cook_progress)
+    cooks = Source(
+        streams=cooking.cooks.streams,
+        snapshot=cook_snapshot,
+        progress=cook_progress,
+        take=cooking.cooks.take,
+    )
     casts = Source(streams=casting.casts.streams, snapshot=cast_snapshot)
     return Feeds(
         sources={"cook": cooks, "cast": casts},

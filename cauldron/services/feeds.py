@@ -71,7 +71,7 @@ class Feeds:
     _headings: OrderedDict[str, Heading | None] = field(default_factory=OrderedDict)
     _accounts: set[str] = field(default_factory=set)  # names of topics
     _shown: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    _due: set[str] = field(default_factory=set)  # cooks whose counters have changed
+    _due: dict[str, bool] = field(default_factory=dict)  # cooks whose counters changed -> all of it was seen
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _resuming: Resuming = field(init=False)
@@ -238,7 +238,7 @@ class Feeds:
             messages = envelopes(heading, whole)
             entries = encoded(heading, whole, messages)
             account.publish_wide([e for e, each in zip(entries, messages, strict=True) if each.wide])
-            self._due.add(stream)
+            self._due[stream] = self.sources[kind].take(stream, whole)
         if topic is not None:
             await self._append(topic, heading, commit)
 
@@ -272,24 +272,24 @@ class Feeds:
 
     def _publish(self, topic: Topic, heading: Heading, commit: Doc) -> None:
         topic.publish(entries_of(heading, commit), _after(commit))
-        self._due.add(topic.name)
+        self._due[topic.name] = self._source(topic.name).take(topic.name, commit)
 
     async def _tell_progress(self) -> None:
         while True:
             await asyncio.sleep(PROGRESS_S)
-            due, self._due = self._due, set()
-            for name in due:
+            due, self._due = self._due, {}
+            for name, seen in due.items():
                 with contextlib.suppress(CauldronError):  # the next commit asks again
-                    await self._progress(name)
+                    await self._progress(name, fresh=not seen)
 
-    async def _progress(self, name: str) -> None:
+    async def _progress(self, name: str, *, fresh: bool) -> None:
         source, heading = self._source(name), self._headings.get(name)
         if source.progress is None or heading is None:
             return
         both = [self.topics.get(name), self.topics.get(f"account:{heading.owner}")]
         heard = [topic for topic in both if topic is not None and topic.readers]
         if heard:
-            message = await source.progress(name.partition(":")[2])
+            message = await source.progress(name.partition(":")[2], fresh)
             text = encode(message, topic=name, ts=self.clock())
             for topic in heard:
                 topic.aside(name, message.type, text)

@@ -1,6 +1,7 @@
 """Identity: who may use this place, and what they show to prove it."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 
 from cauldron.domain.errors import Refused
@@ -18,6 +19,7 @@ from cauldron.services.identity_users import Users
 __all__ = ["TABLES", "Identity", "is_loopback"]
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address leads to this machine only; names but ``localhost`` count as outside."""
     text = host.strip("[]").lower()
