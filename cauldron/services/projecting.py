@@ -5,16 +5,18 @@ once, gives the same documents. ``cook_status.seq`` is the cursor: it moves only
 after everything up to it has been written.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cauldron.domain import status
 from cauldron.domain.cook_state import Cook
-from cauldron.domain.errors import NotFound, StaleVersion
+from cauldron.domain.errors import CauldronError, NotFound, StaleVersion
 from cauldron.persistence.streams import Commit
 from cauldron.ports.storage import Compare, Doc, Insert, Op, Patch, Put, Store
-from cauldron.services.dispatch import Dispatcher, Folded
+from cauldron.services.dispatch import Command, Dispatcher, Folded, Outcome
 
 BATCH = 500  # operations per write, so that no neighbour waits long for the store
 TRIES = 20
@@ -60,8 +62,9 @@ class Projector:
 
     async def cursor(self, cook_id: str) -> Cursor:
         """Where the stored projections of a cook stand: the further behind of its two records."""
-        [doc] = await self._store.get("cook_status", [cook_id])
-        [parent] = await self._store.get("cooks", [cook_id])
+        [doc], [parent] = await asyncio.gather(
+            self._store.get("cook_status", [cook_id]), self._store.get("cooks", [cook_id])
+        )
         cursor = Cursor()
         if doc is not None:
             cursor.version = doc["_v"]
@@ -96,6 +99,33 @@ class Projector:
                 continue  # another process is projecting too
             return at
         raise StaleVersion(f"the projections of {cook_id} are contended")
+
+    async def carry_out(self, cook_id: str, commands: Sequence[Command], *, actor: str) -> Outcome:
+        """Carry out commands on a cook in one commit, and project it; see :meth:`Dispatcher.handle_many`.
+
+        When others project at the same time they will do this, too.
+        """
+        doing = self._cooks.handle_many(stream_of(cook_id), commands, actor=actor)
+        outcome, cursor = await asyncio.gather(doing, self.cursor(cook_id))
+        if all(isinstance(answer, CauldronError) for answer in outcome.events):
+            return outcome
+        with contextlib.suppress(StaleVersion):
+            if outcome.commit is None or not await self._add(cook_id, outcome.commit, cursor):
+                await self.catch_up(cook_id)
+        return outcome
+
+    async def _add(self, cook_id: str, commit: Commit, cursor: Cursor) -> bool:
+        """Project a commit that was just made; False when more than it is missing, or others were faster."""
+        folded = await self._cooks.load(stream_of(cook_id), fresh=False)
+        stored = bool(cursor.version and cursor.parent_version)
+        if not stored or not cursor.seq + 1 == commit["seq"] == folded.seq:
+            return False
+        try:
+            await self.write(folded, [commit], cursor=cursor)
+            await self.save_status(folded, cursor=cursor)
+        except StaleVersion:
+            return False
+        return True
 
     async def _pages(self, folded: Folded[Cook], at: Cursor) -> None:
         async for page in self._cooks.streams.read(stream_of(folded.state.started["cookId"]), after=at.seq):

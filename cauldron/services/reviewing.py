@@ -88,8 +88,7 @@ class Reviewing:
             )
             for index, each in enumerate(decisions)
         ]
-        outcome = await self.cooking.cooks.handle_many(stream_of(cook_id), commands, actor=actor)
-        await self.cooking.project(cook_id)
+        outcome = await self.cooking.projector.carry_out(cook_id, commands, actor=actor)
         return [each if isinstance(each, CauldronError) else _changed(each) for each in outcome.events]
 
     async def refill(
