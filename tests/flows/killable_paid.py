@@ -157,13 +157,13 @@ async def take_points(casting: Casting, job: Any) -> None:
 
 
 class Closing(Ledger):
-    """A ledger whose follower closes holds and takes nothing: others have two seconds to do so."""
+    """A ledger whose follower closes holds and takes nothing: others have a second to do so."""
 
     async def capture_lines(self, hold_id: str, **more: Any) -> None:
         return None
 
     async def close(self, hold_id: str, *, reason: str) -> None:
-        for _ in range(100):
+        for _ in range(50):
             if (await self.holds.load(f"hold:{hold_id}")).state.captured_milli:
                 break
             await asyncio.sleep(0.02)

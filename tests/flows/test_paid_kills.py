@@ -44,15 +44,8 @@ FEW = {
         Fate("before:CastStepEnded", 2),
         Fate("after:CastCompleted"),
         Fate("before:HoldClosed"),
-        Fate("before:ledger_book", 3),
     ),
-    "mongo": (
-        Fate("before:CastStarted"),
-        Fate("after:submit", 3),
-        Fate("before:settle"),
-        Fate("after:PointsCaptured"),
-        Fate("before:PointsReleased"),
-    ),
+    "mongo": (Fate("before:CastStarted"), Fate("after:submit", 3), Fate("after:PointsCaptured")),
 }
 
 
@@ -227,7 +220,8 @@ def test_a_paid_cast_that_is_killed_on_its_way_is_paid_for_once(run, stand):
 @pytest.mark.parametrize("stand", ["sqlite"], indirect=True)
 def test_the_same_checker_fails_when_points_are_taken_in_another_order(run, stand, order, fate):
     async def story():
-        await stand.suffer(Fate(), order=order)  # without a kill nobody would notice
+        if order == HASTY:
+            await stand.suffer(Fate(), order=order)  # without a kill nobody would notice
         with pytest.raises(AssertionError):
             await stand.suffer(fate, order=order)
         assert stand.died

@@ -31,6 +31,15 @@ async def cooks(k, names):
         await k.cooks.handle(stream_of(name), start(2, cook_id=name, key=f"start:{name}"), actor="ann")
 
 
+async def renewed(k, *, times: int) -> None:
+    """Wait until the follower has renewed its lease so often, and saved its place in between."""
+    seen = set()
+    while len(seen) <= times:
+        [lease] = await k.store.get("leases", ["follower:f"])
+        seen.add(lease["until"])
+        await asyncio.sleep(0.01)
+
+
 async def has(value: bool) -> bool:
     return value
 
@@ -94,6 +103,7 @@ def test_a_handler_that_fails_is_called_again_and_nothing_is_passed_over(run, tm
             async def handle(commit):
                 calls[commit["_id"]] += 1
                 if calls["cook:a3:0000000001"] in (1, 2) and commit["_id"].startswith("cook:a3"):
+                    await renewed(k, times=2)  # so that its place was saved while this was under way
                     raise RuntimeError("a bug") if calls[commit["_id"]] == 1 else ConnectionError("gone")
 
             async with k.running(follower(k, [], handle=handle)):
