@@ -40,7 +40,7 @@ from cauldron.services.execution import ExecutionClient
 from cauldron.services.feed_wiring import Feeds, feeds_over, shown
 from cauldron.services.hot_status import HotStatus
 from cauldron.services.journals import Journals
-from cauldron.services.measuring import Measuring
+from cauldron.services.measuring import FOLLOWED, Measuring
 from cauldron.services.owning import Owner
 from cauldron.services.previewing import Previewing
 from cauldron.services.projecting import Projector
@@ -361,7 +361,7 @@ class Studio:
         engine = self.engine(work=work)
         measuring = Measuring(
             store=self.store,
-            tables=(COOK_EVENTS, CAST_EVENTS),
+            tables=FOLLOWED,
             queues=engine.sweeper.queues,
             metrics=self.metrics,
             clock=clock,

@@ -55,6 +55,7 @@ from cauldron.services.webhook_secrets import WebhookSecrets
 from cauldron.services.working import Worker, WorkerOptions
 
 if TYPE_CHECKING:
+    from cauldron.ports.measuring import Metrics
     from cauldron.services.invoicing import Invoicing
     from cauldron.services.shipping import Shipping
 
@@ -82,6 +83,8 @@ class Parts(Protocol):
     def leases(self) -> Leases: ...
     @property
     def shipping(self) -> "Shipping": ...
+    @property
+    def metrics(self) -> "Metrics": ...
     def clock(self) -> int: ...
     def new_id(self) -> str: ...
 
@@ -146,6 +149,7 @@ class Workshop:
             clock=parts.clock,
             new_id=parts.new_id,
             uniform=random.random,
+            count=lambda outcome: parts.metrics.add("cauldron_deliveries_total", outcome=outcome),
         )
 
     @cached_property

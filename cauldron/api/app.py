@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cauldron import __version__
@@ -138,6 +138,9 @@ def create_app(studio: Studio, *, engine: Engine | None = None, measuring: Measu
     )
     app.state.studio, app.state.engine, app.state.measuring = studio, engine, measuring
     app.router.routes.extend((*RAW_ROUTES, *mcp.ROUTES))
+    request_log.PATHS.update(
+        {r.endpoint: r.path for r in (*RAW_ROUTES, *mcp.ROUTES) if isinstance(r, Route | WebSocketRoute)}
+    )
     own = [route for router in ROUTERS for route in router.routes]
     problems.install(app, routes=[*app.router.routes, *own])
     for router in ROUTERS:

@@ -14,6 +14,9 @@ log = structlog.get_logger("cauldron.request")
 SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 OPEN = "switching"  # a WebSocket that was accepted
 UNROUTED = "(none)"  # the template of a request that no route takes
+PATHS: dict[object, str] = {}  # endpoint -> template, of routes that do not leave their own in the scope
+NAMES = {"cook_id": "cook_id", "cast_id": "cast_id", "piece_id": "piece_id", "output_id": "generation_id"}
+STREAMS = {"/api/v1/cooks/{id}/stream": "cook_id", "/api/v1/casts/{id}/stream": "cast_id"}
 
 
 @dataclass(slots=True)
@@ -82,7 +85,7 @@ class RequestLog:
             ms=round(seconds * 1000, 2),
             size_bytes=seen.size_bytes,
             account=principal.account if principal is not None else None,
-            **_names(scope),
+            **_names(scope, route),
         )
 
 
@@ -98,10 +101,12 @@ def incoming_id(scope: Scope) -> str | None:
 def template_of(scope: Scope) -> str:
     """The route's template, ``/api/v1/cooks/{cook_id}``: ids have no place in metrics."""
     path = getattr(scope.get("route"), "path", None) or scope["state"].get("template")
-    return path if isinstance(path, str) else UNROUTED
+    return path if isinstance(path, str) else PATHS.get(scope.get("endpoint"), UNROUTED)
 
 
-def _names(scope: Scope) -> dict[str, Any]:
-    """The cook or cast that the path names, as the rest of the log calls them."""
+def _names(scope: Scope, route: str) -> dict[str, Any]:
+    """The cook, cast, piece or generation that the path names, as the rest of the log calls them."""
     params = scope.get("path_params") or {}
-    return {key: params[key] for key in ("cook_id", "cast_id") if key in params}
+    if route in STREAMS and "id" in params:
+        return {STREAMS[route]: params["id"]}
+    return {name: params[key] for key, name in NAMES.items() if key in params}

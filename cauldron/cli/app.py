@@ -29,13 +29,14 @@ NOUNS = (
     "sponsor",
     "user",
     "key",
+    "invitation",
     "admin",
 )
 # The first word of a command and the module it lives in: only that one is loaded.
 HOMES = {noun: noun for noun in ("collection", "export", "tool", "cast", "cook", "review", "sponsor")}
 HOMES |= {"spell": "spell_versions"}
 HOMES |= dict.fromkeys(("piece", "output", "upload"), "records")
-HOMES |= {"user": "user", "key": "key", "callback": "callback"}
+HOMES |= {"user": "user", "key": "key", "invitation": "invitation", "callback": "callback"}
 HOMES |= {"points": "points"}
 HOMES |= {"import": "imports", "init": "imports", "run-example": "example"}
 HOMES |= {"serve": "serve", "worker": "workers", "migrate": "migrate"}

@@ -42,10 +42,10 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key; it is shown this once."""
-    lasts_ms = _duration_ms(expires) if expires else None
+    lasts_ms = duration_ms(expires) if expires else None
 
     async def work(app: Studio) -> tuple[Doc, str]:
-        who = _as(await user_of(app, user))
+        who = acting_for(await user_of(app, user))
         return await app.identity.keys.create(who, label=label, scopes=scope or None, expires_in_ms=lasts_ms)
 
     doc, key = run(work)
@@ -81,12 +81,12 @@ def revoke(
     emit({"id": key_id, "revoked": True}, as_json=as_json)
 
 
-def _as(user: Doc) -> Principal:
+def acting_for(user: Doc) -> Principal:
     """Acting for a user, who is whoever may write the store."""
     return Principal(account=user["account"], user=user["_id"], scopes=ROLES[user["role"]])
 
 
-def _duration_ms(text: str) -> int:
+def duration_ms(text: str) -> int:
     """``90d`` in milliseconds. Raises InvalidMany."""
     match = re.fullmatch(r"(\d{1,6})([mhd])", text)
     if match is None:

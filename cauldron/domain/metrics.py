@@ -59,6 +59,21 @@ METRICS: Mapping[str, Metric] = {
         meaning="Cost in USD of the executions counted above, by where the figure comes from.",
         labels=("source",),
     ),
+    "cauldron_ledger_entries_total": Metric(
+        kind="counter",
+        meaning="What was entered into the books since this process started, by kind of event.",
+        labels=("kind",),
+    ),
+    "cauldron_ledger_points_total": Metric(
+        kind="counter",
+        meaning="Points that these entries moved, by kind of event.",
+        labels=("kind",),
+    ),
+    "cauldron_deliveries_total": Metric(
+        kind="counter",
+        meaning="Tries of this process to deliver a callback: sent, pending (to be tried again) or dropped.",
+        labels=("outcome",),
+    ),
     "cauldron_queue_jobs": Metric(
         kind="gauge",
         meaning="Jobs per queue and status; counted up to 10,000.",

@@ -58,6 +58,7 @@ class Callbacks:
     clock: Clock
     new_id: NewId
     uniform: Uniform
+    count: Callable[[str], None] = lambda outcome: None  # told how each try ended
     look_every_s: float = LOOK_EVERY_S
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -208,6 +209,7 @@ class Callbacks:
             )
             changes |= again
             log.info("callback not delivered", delivery=doc["_id"], attempts=doc["attempts"], answer=answer)
+        self.count(changes["status"])
         if changes["status"] in ("sent", "dropped"):
             await self._mark_outputs(doc, changes)
         held = {"status": "sending", "leaseId": doc["leaseId"]}

@@ -77,7 +77,9 @@ class ExecutionClient:
             retryable = failure.code in TRANSIENT
             return _failure(failure.code, failure.message, steps, retryable=retryable)
         except Exception as crash:
-            log.exception("execution crashed", job=job["_id"])
+            log.exception(
+                "execution crashed", job=job["_id"], cook_id=job.get("cookId"), cast_id=job.get("castId")
+            )
             message = f"{type(crash).__name__}: {crash}"[:500]
             return _failure("internal_error", message, steps, retryable=True)
         return {
@@ -152,7 +154,7 @@ class ExecutionClient:
                 status="failed", error_code=failure.code, error=failure.message, retryable=retryable
             )
         except Exception as crash:  # against the runner's promise; it ran, so it is recorded
-            log.exception("runner crashed", tool=tool.id)
+            log.exception("runner crashed", tool=tool.id, call=run.key(step))
             message = f"{type(crash).__name__}: {crash}"[:500]
             return ToolResult(status="failed", error_code="internal_error", error=message, retryable=True)
         if result.error_code == "timeout":

@@ -12,7 +12,9 @@ import structlog
 from cauldron.domain import codec
 from cauldron.domain.errors import CauldronError
 from cauldron.persistence.jobs import JobStore
+from cauldron.persistence.ledger_tables import LEDGER
 from cauldron.persistence.streams import Commit
+from cauldron.persistence.tables import CAST_EVENTS, COOK_EVENTS
 from cauldron.ports.measuring import Metrics
 from cauldron.ports.storage import Store
 from cauldron.ports.system import Clock
@@ -24,6 +26,7 @@ KEPT_CASTS = 10_000  # whose start is remembered until they end
 STATUSES: Mapping[str, str] = {"queued": "rank", "running": "worker", "waiting": "runAt", "held": "parent"}
 CAST_ENDS = {"CastCompleted": "completed", "CastFailed": "failed", "CastCancelled": "cancelled"}
 PIECE_ENDS = {"PieceGenerated": "generated", "GenerationFailed": "failed"}
+FOLLOWED = (COOK_EVENTS, CAST_EVENTS, LEDGER)
 OWN = "metrics"  # the name of this follower
 CODE = re.compile(r"[a-z0-9_]{1,60}")
 MOST_CODES = 50  # of errors that are told apart
@@ -70,8 +73,13 @@ class Measuring:
         )
         for event in commit["events"]:
             kind, data = event["type"], event["data"]
-            for step in (data.get("steps") or ())[data.get("told", 0) :]:  # the others were counted before
+            told = data.get("told", 0)  # the others were counted before
+            for index, step in enumerate((data.get("steps") or ())[told:], told):
                 self._count_step(step)
+                if step["status"] != "success":
+                    _tell_of_failure(step, commit["stream"], data, index)
+            if table == LEDGER:
+                self._count_entry(kind, data)
             if kind in PIECE_ENDS:
                 self.metrics.add("cauldron_pieces_total", outcome=PIECE_ENDS[kind])
             elif kind == "CastStarted":
@@ -94,6 +102,11 @@ class Measuring:
             self.metrics.observe(
                 "cauldron_run_duration_seconds", max(0, step["endMs"] - step["startMs"]) / 1000, tool=tool
             )
+
+    def _count_entry(self, kind: str, data: Mapping[str, Any]) -> None:
+        moved = sum(milli for _, milli in data.get("legs") or () if milli > 0)
+        self.metrics.add("cauldron_ledger_entries_total", kind=kind)
+        self.metrics.add("cauldron_ledger_points_total", moved / 1000, kind=kind)
 
     def _count_cast(self, outcome: str, commit: Commit) -> None:
         self.metrics.add("cauldron_casts_total", outcome=outcome)
@@ -147,3 +160,13 @@ class Measuring:
             if "at" in row and "table" in row:
                 behind = max(0, self._heads.get(row["table"], 0) - row["at"])
                 self.metrics.set("cauldron_follower_lag_seconds", behind / 1000, follower=row["_id"])
+
+
+def _tell_of_failure(step: Mapping[str, Any], stream: str, data: Mapping[str, Any], index: int) -> None:
+    """One line for an execution that failed, under the ids of its records; never what it was given."""
+    kind, _, name = stream.partition(":")
+    piece, attempt = data.get("piece"), step.get("attempt", data.get("attempt", 1))
+    ids = {"cook_id": name, "piece": piece} if kind == "cook" else {"cast_id": name}
+    place = f"{name}.{piece}.{attempt}.{index}" if kind == "cook" else f"{name}.{attempt}.{index}"
+    code = (step.get("error") or {}).get("code")
+    log.info("generation failed", **ids, generation_id=place, tool=step["toolId"], code=code)

@@ -62,9 +62,8 @@ class Projector:
 
     async def cursor(self, cook_id: str) -> Cursor:
         """Where the stored projections of a cook stand: the further behind of its two records."""
-        [doc], [parent] = await asyncio.gather(
-            self._store.get("cook_status", [cook_id]), self._store.get("cooks", [cook_id])
-        )
+        [doc] = await self._store.get("cook_status", [cook_id])
+        [parent] = await self._store.get("cooks", [cook_id])
         cursor = Cursor()
         if doc is not None:
             cursor.version = doc["_v"]

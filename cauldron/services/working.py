@@ -204,7 +204,7 @@ class Worker:
         try:
             result = await self.executor.run(held.job)
         except Exception as crash:  # against its promise; the job must end all the same
-            log.exception("execution crashed", job=held.job["_id"])
+            log.exception("execution crashed", job=held.job["_id"], cook_id=held.job.get("cookId"))
             result = _broken(f"{type(crash).__name__}: {crash}")
         self._finished.append((held, result))
         self._running.pop(held, None)
@@ -257,7 +257,7 @@ class Worker:
         kept = await held.queue.postpone(job, lease=held.lease, until=until, changes=changes, now=now)
         self.counters.retried += kept
         self.counters.lost += not kept
-        log.info("job postponed", job=job["_id"], attempt=attempt, until=until)
+        log.info("job postponed", job=job["_id"], cook_id=job.get("cookId"), attempt=attempt, until=until)
 
     async def _heartbeat(self) -> None:
         while True:

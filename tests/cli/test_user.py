@@ -33,7 +33,7 @@ def ask(engine):
     """``ask("user", "list")`` is the JSON that a command prints; ``code`` is how it ends."""
     app = typer.Typer()
     app.callback()(cli.root)
-    for noun in ("user", "key", "admin", "audit"):
+    for noun in ("user", "key", "invitation", "admin", "audit"):
         importlib.import_module(f"cauldron.cli.{noun}").register(app)
 
     def asked(*words: str, code: int = 0, stdin: str = "") -> Any:
@@ -138,6 +138,30 @@ def test_keys_are_made_listed_and_revoked(ask, run):
     with pytest.raises(Unauthenticated):
         run(_open(made["key"]))
     assert ask("key", "revoke", "0" * 32, code=1)["error"]["code"] == "not_found"
+
+
+def test_somebody_is_invited_and_comes_in_once(ask, run):
+    ask("user", "add", "ann", "--owner")
+    made = ask("invitation", "create", "reviewer", "--label", "for Bo", "--expires", "2h")
+    [listed] = ask("invitation", "list")["invitations"]
+    assert (listed["role"], listed["label"], listed["usedAt"]) == ("reviewer", "for Bo", None)
+    assert "token" not in listed
+
+    async def accept():
+        async with studio(load_settings()) as app:
+            return await app.identity.invitations.accept(
+                made["token"], name="bo", password="a long enough secret 9", address=""
+            )
+
+    assert run(accept())["role"] == "reviewer"
+    with pytest.raises(Unauthenticated):
+        run(accept())
+    other = ask("invitation", "create", "creator", "--own-account", "--by", "ann")
+    assert ask("invitation", "withdraw", other["id"], "--by", "ann")["withdrawn"] is True
+    assert ask("invitation", "withdraw", other["id"], "--by", "ann", code=1)["error"]["code"] == "not_found"
+    assert ask("invitation", "create", "reviewer", "--by", "bo", code=1)["error"]["code"] == "forbidden"
+    assert ask("invitation", "create", "owner", "--by", "ann", code=1)["error"]["code"] == "forbidden"
+    assert ask("invitation", "create", "creator", "--expires", "soon", "--by", "ann", code=2)["error"]
 
 
 def test_a_server_for_others_needs_an_owner(ask, run):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import structlog
 
 from cauldron.adapters.prometheus import PrometheusMetrics
 from cauldron.domain.metrics import METRICS
@@ -79,6 +80,31 @@ def test_errors_of_casts_are_counted_by_code_and_codes_have_an_end():
     assert told == 203
     measuring.absorb("cast_events", commit(("CastCancelled", {"steps": []})))
     assert sum(value(metrics, f'cauldron_cast_errors_total{{code="{c}"}}') for c in codes) == 203
+
+
+def test_what_is_entered_into_the_books_is_counted():
+    metrics = PrometheusMetrics()
+    measuring = Measuring(
+        store=None, tables=(), queues=(), metrics=metrics, clock=lambda: 4_500, lost=lambda: 0
+    )
+    legs = [["user:ann", -2_500], ["held:x", 2_000], ["fees", 500]]
+    measuring.absorb("ledger", commit(("PointsHeld", {"group": "g", "legs": legs}), stream="account:ann"))
+    assert value(metrics, 'cauldron_ledger_entries_total{kind="PointsHeld"}') == 1
+    assert value(metrics, 'cauldron_ledger_points_total{kind="PointsHeld"}') == 2.5
+
+
+def test_an_execution_that_failed_is_told_under_its_ids_and_without_its_inputs():
+    measuring = Measuring(
+        store=None, tables=(), queues=(), metrics=PrometheusMetrics(), clock=lambda: 4_500, lost=lambda: 0
+    )
+    broken = step({"attempt": 1}, status="failed") | {"inputs": {"text": "canary"}}
+    with structlog.testing.capture_logs() as lines:
+        measuring.absorb("cast_events", commit(("CastFailed", {"steps": [broken]}), stream="cast:x"))
+        ended = {"piece": 7, "attempt": 2, "steps": [broken, broken | {"attempt": 2}]}
+        measuring.absorb("cook_events", commit(("GenerationFailed", ended), stream="cook:c"))
+    assert [line["generation_id"] for line in lines] == ["x.1.0", "c.7.1.0", "c.7.2.1"]
+    assert [line.get("cook_id") for line in lines] == [None, "c", "c"]
+    assert "canary" not in str(lines)
 
 
 def test_queues_are_looked_at(tmp_path, run):

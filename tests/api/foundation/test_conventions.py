@@ -259,6 +259,15 @@ def test_a_request_line_names_what_matters_and_no_secret(sqlite_place, run):
         run(town_.nobody.post("/api/v1/session", json={"name": "ann", "password": "canary-body"}))
     text = orjson.dumps(lines, default=repr).decode()
     assert not [canary for canary in canaries if canary in text]
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as more:
+        run(town_.ann.get(f"/api/v1/pieces/{cook}.1"))
+        run(town_.ann.get("/api/v1/outputs/g1"))
+        run(town_.ann.head(f"/api/v1/cooks/{cook}/stream"))
+    assert [(m["route"], m.get("piece_id"), m.get("generation_id"), m.get("cook_id")) for m in more] == [
+        ("/api/v1/pieces/{piece_id}", f"{cook}.1", None, None),
+        ("/api/v1/outputs/{output_id}", None, "g1", None),
+        ("/api/v1/cooks/{id}/stream", None, None, cook),
+    ]
     first = next(line for line in lines if line["event"] == "request")
     assert first["route"] == "/api/v1/cooks/{cook_id}"
     assert (first["method"], first["status"], first["cook_id"]) == ("GET", 200, cook)

@@ -58,6 +58,39 @@ async def serving(studio: Studio, port: int = 0) -> AsyncIterator[int]:
             await task
 
 
+@asynccontextmanager
+async def buffering(target: int, *, hold_bytes: int) -> AsyncIterator[int]:
+    """The port of a proxy that hands answers on in lumps, as some do."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hold: int) -> None:
+        held = b""
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 14):
+                held += data
+                if len(held) >= hold:
+                    writer.write(held)
+                    await writer.drain()
+                    held = b""
+            writer.write(held)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", target)
+        ways = [
+            asyncio.create_task(pass_on(*way)) for way in ((reader, back, 1), (there, writer, hold_bytes))
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for each in ways:
+            each.cancel()
+        writer.close()
+        back.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
 async def start_cook(studio: Studio, cook_id: str = "c1", *, amount: int = 10_000, owner: str = "") -> str:
     """A cook with a log and read models, and no jobs."""
     command: StartCook = replace(

@@ -14,6 +14,7 @@ from tests.api.live.live_world import (
     Event,
     Parser,
     Wire,
+    buffering,
     expected,
     open_studio,
     owner_key,
@@ -97,11 +98,26 @@ class Reading:
 @pytest.mark.parametrize("cuts", CUTS)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_stream_cut_at_random_bytes_tells_the_log_without_gap_or_double(run, home, engine, cuts):
+    cut_often(run, home, engine=engine, cuts=cuts)
+
+
+@pytest.mark.parametrize("cuts", CUTS)
+def test_a_stream_cut_behind_a_proxy_that_buffers_tells_the_log_too(run, home, cuts):
+    cut_often(run, home, engine="sqlite", cuts=cuts, hold_bytes=700)
+
+
+def cut_often(run, home, *, engine: str, cuts: int, hold_bytes: int = 0) -> None:
+    """Read a busy cook over so many connections, each cut after a random number of bytes."""
     rng = random.Random(cuts)
 
     async def story():
         with database(engine) as url:
-            async with open_studio(home, url) as studio, serving(studio) as port:
+            async with AsyncExitStack() as stack:
+                studio = await stack.enter_async_context(open_studio(home, url))
+                port = await stack.enter_async_context(serving(studio))
+                if hold_bytes:  # what a proxy holds back comes with more, or with the next heartbeat
+                    studio.feeds.heartbeat_s = 0.05
+                    port = await stack.enter_async_context(buffering(port, hold_bytes=hold_bytes))
                 await start_cook(studio)
                 reading = Reading(port)
                 await reading.connect(until=reading.saw("snapshot"))
