@@ -164,6 +164,9 @@ class Claims:
             found = await self._look(onwards, limit, skip=0)
             if len(found) == limit:
                 trail.ended(found[-1], query)
+            else:
+                trail.lose()  # there may be some before it: the next look tells
+            if found:
                 return found
         began = time.monotonic()
         found = await self._look(query, limit, skip=self._window * limit)

@@ -65,7 +65,7 @@ def test_the_lowest_rank_is_claimed_first_and_each_job_once(run, queues):
         )
         ids = [doc["_id"] for docs in taken for doc in docs]
         assert sorted(ids) == [f"j{n:02}" for n in range(20)]
-        assert [doc["_id"] for doc in taken[0]] == ["j19", "j18", "j17"]
+        assert ["j19", "j18", "j17"] in [[doc["_id"] for doc in docs] for docs in taken]  # whoever came first
         assert await theirs.claim(lease("late"), limit=3, now=NOW) == []
 
     run(story())
