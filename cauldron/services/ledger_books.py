@@ -348,13 +348,23 @@ class LedgerSweeper:
             done += await ledger.expire_grants(mark["_id"].removeprefix("account:"))
             await self.books.catch_up([mark["_id"]])
         over = {"state": "open", "expires": True, "expiresAt": Compare("<=", now)}
-        for hold in await ledger.store.find(HOLDS, over, order=("expiresAt",), limit=SWEPT):
-            if await (self.is_used(hold) if self.is_used else ledger.is_begun(hold["runId"])):
-                continue
-            try:
-                await ledger.close(hold["_id"], reason="expired")
-            except Refused as failure:
-                log.info("hold not closed", hold=hold["_id"], code=failure.code)
-            await self.books.catch_up([f"hold:{hold['_id']}", f"account:{hold['owner']}"])
-            done += 1
-        return done
+        after: list[Any] | None = None
+        while True:  # page by page: runs that go on keep their holds at the beginning
+            page = await ledger.store.find(HOLDS, over, order=("expiresAt",), limit=SWEPT, after=after)
+            for hold in page:
+                done += await self._close(hold)
+            if len(page) < SWEPT:
+                return done
+            after = [page[-1]["expiresAt"], page[-1]["_id"]]
+
+    async def _close(self, hold: Doc) -> int:
+        """Close a hold whose time is over, unless a run is charged to it; returns how many were."""
+        ledger = self.books.ledger
+        if await (self.is_used(hold) if self.is_used else ledger.is_begun(hold["runId"])):
+            return 0
+        try:
+            await ledger.close(hold["_id"], reason="expired")
+        except Refused as failure:
+            log.info("hold not closed", hold=hold["_id"], code=failure.code)
+        await self.books.catch_up([f"hold:{hold['_id']}", f"account:{hold['owner']}"])
+        return 1
