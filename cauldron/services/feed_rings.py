@@ -14,7 +14,7 @@ from cauldron.domain.envelopes import Heading, Place, place_of
 MAX_ENTRIES = 256  # of a ring, and at least the newest commit; up to twice as many before it is cut
 MAX_BYTES = 1 << 17
 FLUSH_GAP_S = 0.05  # between two times that the readers of a topic are woken
-ASIDE_WAIT_S = 0.1  # for a message that is going out anyway
+ASIDE_WAIT_S = 0.15  # for a message that is going out anyway
 
 
 class Entry(NamedTuple):

@@ -9,7 +9,16 @@ stream's own numbers, not the order in which the store shows commits, say what i
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +44,7 @@ PROGRESS_S = 0.2
 LINGER_S = 60.0  # a topic without readers
 ACCOUNT_LINGER_S = 600.0
 KEPT = 4096  # headings, and ids of commits shown
+SLICE = 250  # readers looked at in one go
 RECENT = 8  # commits that a new topic's ring begins with
 MAX_PER_ACCOUNT = 64  # open streams
 
@@ -281,6 +291,7 @@ class Feeds:
             for name, seen in due.items():
                 with contextlib.suppress(CauldronError):  # the next commit asks again
                     await self._progress(name, fresh=not seen)
+                await asyncio.sleep(0)  # news goes first
 
     async def _progress(self, name: str, *, fresh: bool) -> None:
         source, heading = self._source(name), self._headings.get(name)
@@ -302,7 +313,7 @@ class Feeds:
         while True:
             await asyncio.sleep(min(SWEEP_S, self.heartbeat_s / 3, self.stalled_s / 3))
             now = _now()
-            for reader in list(self.readers):
+            async for reader in _in_slices(self.readers):
                 self._look_at(reader, now)
             if now - asked_at >= STANDING_S:
                 asked_at = now
@@ -321,11 +332,12 @@ class Feeds:
 
     async def _dismiss(self) -> None:
         """End the streams of those whose key or session is not valid any more."""
-        readers = list(self.readers)
-        people = list(dict.fromkeys(reader.who for reader in readers))
-        stays = dict(zip(people, await self.standing(people), strict=True))
-        for reader in readers:
-            if not stays[reader.who]:
+        people: dict[Principal, list[Reader]] = {}
+        async for reader in _in_slices(self.readers):
+            people.setdefault(reader.who, []).append(reader)
+        stays = await self.standing(list(people))
+        for who, may_stay in zip(list(people), stays, strict=True):
+            for reader in () if may_stay else people[who]:
                 reader.end("revoked")
 
     def _let_go(self, now: float) -> None:
@@ -352,6 +364,14 @@ class Feeds:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _in_slices(readers: Iterable[Reader]) -> AsyncIterator[Reader]:
+    """All of them as they are now; what is to be sent meanwhile does not wait for thousands."""
+    for n, reader in enumerate(list(readers), 1):
+        yield reader
+        if n % SLICE == 0:
+            await asyncio.sleep(0)
 
 
 def _now() -> float:
