@@ -1,11 +1,13 @@
 """Spans to an OpenTelemetry collector; needs the extra ``tracing``."""
 
 from contextlib import AbstractContextManager
+from urllib.parse import urlsplit
 
 from cauldron.domain.errors import Invalid
 from cauldron.ports.tracing import Tracer
 
 SERVICE = "cauldron"
+TRACES = "/v1/traces"  # where a collector takes spans, unless its address says otherwise
 
 
 def tracer_to(endpoint: str, *, version: str) -> Tracer:
@@ -19,7 +21,8 @@ def tracer_to(endpoint: str, *, version: str) -> Tracer:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError as missing:
         raise Invalid("spans need the extra: pip install cauldron-studio[tracing]") from missing
-    return _OpenTelemetry(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)), version=version)
+    address = endpoint if urlsplit(endpoint).path.strip("/") else f"{endpoint.rstrip('/')}{TRACES}"
+    return _OpenTelemetry(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)), version=version)
 
 
 class _OpenTelemetry:
