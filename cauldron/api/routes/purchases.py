@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cauldron.api.access import Caster, Key, Reader, TheStudio, natural_id
+from cauldron.api.access import Key, Reader, TheStudio, Visiting, natural_id
 from cauldron.api.answers import json_answer
 from cauldron.api.problems import Rejected, problem
 from cauldron.api.routes.spell_pages import site_of
@@ -75,7 +75,7 @@ class EventAnswer(Answer):
     responses={201: {"model": CheckoutAnswer}},
 )
 async def check_out(
-    body: CheckoutBody, request: Request, studio: TheStudio, who: Caster, key: Key
+    body: CheckoutBody, request: Request, studio: TheStudio, who: Visiting, key: Key
 ) -> Response:
     """Opens a page of the rail to pay at. The same `Idempotency-Key` opens the same one."""
     site = site_of(request, studio)

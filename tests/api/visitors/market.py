@@ -129,14 +129,16 @@ class Market:
         return answer.json() | {"token": token}
 
     async def done(self, who: Any, run_id: str) -> Any:
-        """A run that has ended, and whose hold is closed."""
+        """A run that has ended, with all that follows from it in the books."""
         async with self.studio.running(), asyncio.timeout(60):
             while True:
                 answer = (await self.asker(who).get(f"/api/v1/casts/{run_id}")).json()
-                ended = answer["status"] != "running"
-                if ended and not await self.studio.workshop.ledger.is_open(await self._hold(run_id)):
-                    return answer
+                hold = await self._hold(run_id)
+                if answer["status"] != "running" and not await self.studio.workshop.ledger.is_open(hold):
+                    break
                 await asyncio.sleep(0.02)
+        await self.studio.workshop.ledger.settle(hold)  # what the follower has not posted yet
+        return answer
 
     async def _hold(self, run_id: str) -> str:
         [doc] = await self.studio.store.get("casts", [run_id])

@@ -5,6 +5,8 @@ import io
 import pytest
 from PIL import Image
 
+from cauldron.api.authentication import LOOPBACK_COOKIE
+from cauldron.services.feed_standing import standing
 from tests.api.visitors.market import code, running
 from tests.services.identity_place import PASSWORD
 
@@ -51,6 +53,19 @@ def test_a_guest_may_do_nothing_else(market, run):
         wrong = {"current": "x", "new": "a long pass phrase"}
         assert (await browser.post("/api/v1/me/password", json=wrong)).status_code == 404
         assert (await browser.get("/api/v1/spells")).json()["items"] == []
+
+    run(story())
+
+
+def test_a_guest_sees_and_buys_points(market, run):
+    async def story():
+        browser, account = await market.guest()
+        await market.grant(account, 3)
+        assert (await browser.get("/api/v1/points")).json()["availablePts"] == 3
+        page = await browser.get("/points")
+        assert page.status_code == 200 and 'class="sums"' in page.text
+        bought = await browser.post("/api/v1/payments/checkout", json={"points": 500})
+        assert bought.status_code != 403 and bought.json()["code"] != "forbidden"  # no rail is set up here
 
     run(story())
 
@@ -112,7 +127,11 @@ def test_one_address_is_not_many_guests(market, run):
 def test_a_guest_who_signs_out_is_nobody(market, run):
     async def story():
         browser, _ = await market.guest()
+        proofs = market.studio.identity.authenticator
+        who = await proofs.session(browser.cookies[LOOPBACK_COOKIE])
+        assert await standing(proofs, [who]) == [True]  # streams that are open go on
         assert (await browser.delete("/api/v1/session")).status_code == 204
+        assert await standing(proofs, [who]) == [False]
         assert code(await browser.get("/api/v1/me")) == (401, "unauthenticated")
 
     run(story())
