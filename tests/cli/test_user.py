@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from cauldron.bootstrap import studio
 from cauldron.cli import app as cli
 from cauldron.config import load_settings
-from cauldron.domain.errors import Refused
+from cauldron.domain.errors import NotFound, Refused
 from cauldron.domain.identity import Unauthenticated
 from tests.mongod import database
 
@@ -154,13 +154,13 @@ def test_somebody_is_invited_and_comes_in_once(ask, run):
             )
 
     assert run(accept())["role"] == "reviewer"
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(NotFound):
         run(accept())
     other = ask("invitation", "create", "creator", "--own-account", "--by", "ann")
     assert ask("invitation", "withdraw", other["id"], "--by", "ann")["withdrawn"] is True
     assert ask("invitation", "withdraw", other["id"], "--by", "ann", code=1)["error"]["code"] == "not_found"
     assert ask("invitation", "create", "reviewer", "--by", "bo", code=1)["error"]["code"] == "forbidden"
-    assert ask("invitation", "create", "owner", "--by", "ann", code=1)["error"]["code"] == "forbidden"
+    assert ask("invitation", "create", "owner", "--by", "ann", code=1)["error"]["code"] == "refused"
     assert ask("invitation", "create", "creator", "--expires", "soon", "--by", "ann", code=2)["error"]
 
 

@@ -98,6 +98,7 @@ def test_an_execution_that_failed_is_told_under_its_ids_and_without_its_inputs()
         store=None, tables=(), queues=(), metrics=PrometheusMetrics(), clock=lambda: 4_500, lost=lambda: 0
     )
     broken = step({"attempt": 1}, status="failed") | {"inputs": {"text": "canary"}}
+    structlog.reset_defaults()  # another test may have asked for less
     with structlog.testing.capture_logs() as lines:
         measuring.absorb("cast_events", commit(("CastFailed", {"steps": [broken]}), stream="cast:x"))
         ended = {"piece": 7, "attempt": 2, "steps": [broken, broken | {"attempt": 2}]}
