@@ -57,6 +57,10 @@ class RequestLog:
                 seen.size_bytes += len(message.get("body", b""))
             elif kind == "websocket.accept":
                 seen.status = OPEN
+            elif kind == "websocket.http.response.start":
+                seen.status = message["status"]
+            elif kind == "websocket.close" and not seen.status:
+                seen.status = 403  # what a server makes of it before the connection is open
             await send(message)
 
         start = perf_counter()

@@ -27,6 +27,13 @@ log = structlog.get_logger("cauldron.server")
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
 GOODBYE_S = 5.0  # for answers under way and last words on streams
+OF_CLIENTS = (  # what uvicorn says of requests that were refused: anybody can make it say that
+    "Invalid HTTP request received",
+    "Unsupported upgrade request",
+    "No supported WebSocket library",
+    "ASGI callable returned without completing handshake",
+    "opening handshake failed",
+)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -191,8 +198,9 @@ class _IntoOurLog(logging.Handler):
     """Hands what uvicorn says to the structured log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line; requests are told of elsewhere."""
-        log.log(record.levelno, "uvicorn", said=record.getMessage(), exc_info=record.exc_info)
+        """One line; requests are told of elsewhere, and so is what clients do wrong."""
+        if not record.getMessage().startswith(OF_CLIENTS):
+            log.log(record.levelno, "uvicorn", said=record.getMessage(), exc_info=record.exc_info)
 
 
 def _hear_uvicorn() -> None:

@@ -155,6 +155,10 @@ def test_a_stream_is_told_goodbye_and_the_worker_finishes_what_it_began(serving)
     assert b"event: goodbye" in rest
 
 
+UPGRADE = (
+    b"Host: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 JUNK = [
     b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / ",
     b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -165,6 +169,10 @@ JUNK = [
     b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000,
     b"GET /" + b"x" * 100_000,
     b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /nowhere HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\n\r\n",
+    b"GET /nowhere HTTP/1.1\r\n" + UPGRADE,
+    b"GET /api/v1/ws?token=canary HTTP/1.1\r\nOrigin: https://evil.example\r\n" + UPGRADE,
+    b"GET /api/v1/ws?token=canary HTTP/1.1\r\nAuthorization: Bearer ck_canary\r\n" + UPGRADE,
 ]
 
 
@@ -184,6 +192,11 @@ def test_junk_is_refused_and_the_next_request_answered(serving):
         assert b" 200 " not in said.partition(b"\r\n")[0], (junk[:60], said)
         assert said.partition(b" ")[2][:1] in (b"4", b""), (junk[:60], said)
     assert server.ask("/healthz")["status"] == "alive"
+    _, err = server.end()
+    lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert {line["level"] for line in lines} == {"info"}, "nobody outside can fill the log with warnings"
+    assert all(line["status"] for line in lines if line["event"] == "request")
+    assert "canary" not in err
 
 
 class _Dies:
