@@ -135,4 +135,5 @@ def _cell(value: Any) -> Any:
 
 def worded(row: Doc) -> str:
     """What a posting is to a person."""
-    return WORDS.get(row["kind"], row["kind"])
+    kind: str = row["kind"]
+    return WORDS.get(kind, kind)
