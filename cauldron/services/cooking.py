@@ -126,6 +126,8 @@ class Cooking:
         fresh = await self._begin(command, actor=caller.actor)
         await self._give_back(command.cook_id, charge)
         other = await self.give_way(command.cook_id, actor=caller.actor)
+        if not fresh and not other:  # who joined a cook that has given way meanwhile
+            other = await self._other_active(command.cook_id)
         return Started(cook_id=other or command.cook_id, fresh=fresh and not other)
 
     async def _pay(
@@ -283,14 +285,17 @@ class Cooking:
 
         The collection's stream says which is active, so of two that began at once exactly one goes on.
         """
-        cook = (await self.cooks.load(stream_of(cook_id))).state
-        active = (await self.rows.load(f"collection:{cook.started['collectionId']}")).state.active
-        if active in ("", cook_id) or cook.state in ENDED:
+        if (await self.cooks.load(stream_of(cook_id))).state.state in ENDED:
             return ""
-        if (await self.cooks.load(stream_of(active))).state.state in ENDED:
-            return ""
-        await self.stop(cook_id, actor=actor, reason=f"cook {active} was started at the same time")
+        if active := await self._other_active(cook_id):
+            await self.stop(cook_id, actor=actor, reason=f"cook {active} was started at the same time")
         return active
+
+    async def _other_active(self, cook_id: str) -> str:
+        """The active cook of the same collection, if it is another one that has not ended."""
+        started = (await self.cooks.load(stream_of(cook_id))).state.started
+        active = await self.active(started["collectionId"])
+        return active if active != cook_id else ""
 
     async def activate(self, cook_id: str, *, actor: str) -> None:
         """Make an ended cook its collection's active one, if no other is.

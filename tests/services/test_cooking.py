@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from cauldron.bootstrap import Studio
 from cauldron.config import Settings
 from cauldron.domain.cook_state import State
 from cauldron.domain.errors import NotFound, Refused
-from cauldron.services.cooking import Wanted
+from cauldron.services.cooking import Cooking, Started, Wanted
 from cauldron.services.projecting import stream_of
 
 COLLECTION = {
@@ -102,6 +103,28 @@ def test_two_simultaneous_starts_make_one_active_cook(run, home, seeds):
         run(story())
         for file in home.glob("*.db*"):
             file.unlink()
+
+
+def test_who_joined_a_cook_that_gave_way_meanwhile_is_answered_with_the_other_one(run, home):
+    """The cook is stopped for another one between two steps of a start that joins it."""
+
+    async def story():
+        async with studios(home, 2) as [first, second]:
+            wanted = Wanted(collection_id=await collection_of(first), amount=5, seed="s")
+            begun = await first.cooking.start(wanted, caller=first.caller)
+
+            class Slow(Cooking):
+                async def _begin(self, command, *, actor):
+                    await second.cooking.stop(begun.cook_id, actor=actor)
+                    self.other = await second.cooking.start(replace(wanted, seed="t"), caller=second.caller)
+                    return await Cooking._begin(self, command, actor=actor)
+
+            slow = Slow(**{name: getattr(first.cooking, name) for name in Cooking.__dataclass_fields__})
+            joined = await slow.start(wanted, caller=first.caller)
+            assert joined == Started(cook_id=slow.other.cook_id, fresh=False)
+            assert slow.other.fresh
+
+    run(story())
 
 
 def test_the_same_key_starts_one_cook_even_after_its_end(run, home):
