@@ -1,5 +1,6 @@
 """People's commands on cooks: start, pause, resume, stop, refill; and what a cook is doing."""
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ from cauldron.services.projecting import Projector, stream_of
 from cauldron.services.recipes import recipe_bytes
 
 ROWS: Decider[Rows] = Decider(Rows, reservation.decide, reservation.evolve)
+LOOKS, LOOK_S = 50, 0.02  # at a reserved cook, before its place is taken
 SHORTEST = 4  # letters of a cook's id that name it, if no other begins so
 
 
@@ -190,6 +192,8 @@ class Cooking:
                 ended=ended,
             )
             outcome = await self.rows.handle(stream, command, actor=caller.actor)
+            if ended:
+                await self._end_late(ended, actor=caller.actor)
             events = outcome.events[0]
             if isinstance(events, list) and events:
                 data: Mapping[str, Any] = events[0].data
@@ -197,11 +201,23 @@ class Cooking:
         raise Refused("another cook of this collection was started at the same time")
 
     async def _is_over(self, rows: Rows, plan_hash: str = "") -> bool:
-        """Whether the active cook has ended, or was reserved with another plan and never begun."""
-        state = (await self.cooks.load(stream_of(rows.active))).state.state
-        if state is State.IDLE and plan_hash:
-            return bool(rows.reserved[rows.active]["planHash"] != plan_hash)
-        return state in ENDED
+        """Whether the active cook has ended, or was reserved with another plan and is not begun."""
+        state = await self._state(rows.active)
+        if state is not State.IDLE or not plan_hash or rows.reserved[rows.active]["planHash"] == plan_hash:
+            return state in ENDED
+        for _ in range(LOOKS):  # whoever reserved it may be about to begin it
+            await asyncio.sleep(LOOK_S)
+            if (state := await self._state(rows.active)) is not State.IDLE:
+                return state in ENDED
+        return True
+
+    async def _state(self, cook_id: str) -> State:
+        return (await self.cooks.load(stream_of(cook_id))).state.state
+
+    async def _end_late(self, cook_id: str, *, actor: str) -> None:
+        """Stop a cook that began while another one took its place; one that begins after this gives way."""
+        if await self._state(cook_id) not in (State.IDLE, *ENDED):
+            await self.stop(cook_id, actor=actor, reason="another cook was started at the same time")
 
     async def active(self, collection_id: str) -> str:
         """The cook of a collection that has not ended; empty when there is none."""
@@ -285,7 +301,7 @@ class Cooking:
 
         The collection's stream says which is active, so of two that began at once exactly one goes on.
         """
-        if (await self.cooks.load(stream_of(cook_id))).state.state in ENDED:
+        if await self._state(cook_id) in ENDED:
             return ""
         if active := await self._other_active(cook_id):
             await self.stop(cook_id, actor=actor, reason=f"cook {active} was started at the same time")
