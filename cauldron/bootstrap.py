@@ -32,6 +32,7 @@ from cauldron.ports.tracing import Tracer, Untraced
 from cauldron.services import casting, cooking, identity, moving, replaying, spell_stats, spells, tools
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.collecting import Collecting
+from cauldron.services.cook_finding import cook_named
 from cauldron.services.cooking import Cooking
 from cauldron.services.curating import Curating
 from cauldron.services.dispatch import Decider, Dispatcher
@@ -252,7 +253,7 @@ class Studio:
 
     async def find_cook(self, text: str) -> str:
         """The id of the caller's cook that ``text`` is or begins. Raises NotFound, Refused."""
-        return await self.cooking.find(text, owner=self.owner)
+        return await cook_named(self.store, text, owner=self.owner)
 
     @cached_property
     def shipping(self) -> "Shipping":

@@ -39,7 +39,6 @@ from cauldron.services.recipes import recipe_bytes
 
 ROWS: Decider[Rows] = Decider(Rows, reservation.decide, reservation.evolve)
 LOOKS, LOOK_S = 50, 0.02  # at a reserved cook, before its place is taken
-SHORTEST = 4  # letters of a cook's id that name it, if no other begins so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,36 +365,11 @@ class Cooking:
         jobs = await self.store.find(self.jobs.table, where, order=("worker",), limit=10_000)
         return sum(job["parent"] == cook_id for job in jobs)
 
-    async def find(self, text: str, *, owner: str) -> str:
-        """The id of the owner's cook that ``text`` is, or is the beginning of.
-
-        Raises:
-            NotFound: there is none. Refused: several ids begin so.
-        """
-        [exact] = await self.store.get("cook_status", [text])
-        if exact is not None and exact["owner"] == owner:
-            return text
-        cooks = await self.listing(owner=owner, limit=1000)
-        found = [doc["_id"] for doc in cooks if len(text) >= SHORTEST and doc["_id"].startswith(text)]
-        if not found:
-            hint = "" if len(text) >= SHORTEST else f"; give {SHORTEST} letters of its id or more"
-            raise NotFound(f"there is no cook {text!r:.80}{hint}", cook=text[:80])
-        if len(found) > 1:
-            raise Refused(f"{len(found)} cooks begin with {text!r}: give more of the id", cook=text)
-        return str(found[0])
-
     async def listing(self, *, owner: str, limit: int = 100) -> list[Doc]:
         """The owner's cooks, newest first."""
         return await self.store.find(
             "cook_status", {"owner": owner}, order=("owner", "-startedAt"), limit=limit
         )
-
-    async def newest_of(self, collection_id: str, *, owner: str) -> str | None:
-        """The id of the cook of a collection that was started last."""
-        where = {"collectionId": collection_id, "owner": owner}
-        order = ("collectionId", "owner", "-startedAt")
-        found = await self.store.find("cook_status", where, order=order, limit=1)
-        return found[0]["_id"] if found else None
 
 
 def newest(rows: Rows, plan_hash: str) -> Mapping[str, Any]:

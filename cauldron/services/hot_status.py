@@ -15,6 +15,7 @@ import orjson
 from cauldron.domain.errors import NotFound
 from cauldron.ports.storage import Doc
 from cauldron.services.casting import Caller
+from cauldron.services.cook_finding import newest_of
 from cauldron.services.cooking import Cooking
 from cauldron.services.projecting import stream_of
 
@@ -99,7 +100,7 @@ class HotStatus:
         if known is not None:
             return known
         until_s, seq = _now() + self._fresh_s, self._started(f"collection:{collection_id}")
-        cook_id = await self._cooking.newest_of(collection_id, owner=caller.account)
+        cook_id = await newest_of(self._cooking.store, collection_id, owner=caller.account)
         if cook_id is None:
             raise NotFound(f"no cook of a collection {collection_id!r:.80} was ever started")
         self._newest[caller.account, collection_id] = _Newest(cook_id, seq, until_s)

@@ -23,6 +23,7 @@ from cauldron.domain.identity import ROLES, Forbidden, Principal
 from cauldron.domain.snapshot import Snapshot, snapshot_of_tool
 from cauldron.domain.times import iso
 from cauldron.ports.storage import Doc
+from cauldron.services.cook_finding import newest_of
 from cauldron.services.feed_wiring import shown
 from cauldron.services.identity_records import USERS
 from cauldron.services.owned import ID, owned
@@ -150,7 +151,7 @@ async def acting_for(studio: Studio, service: Principal, user_id: str) -> Princi
 
 
 async def _newest(studio: Studio, who: Principal, collection_id: str) -> str:
-    cook_id = await studio.cooking.newest_of(collection_id, owner=who.account)
+    cook_id = await newest_of(studio.store, collection_id, owner=who.account)
     if cook_id is None:
         raise NotFound(f"no cook of a collection {collection_id!r:.80} was ever started")
     await own_cook(studio, who, cook_id)
