@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 PATIENT = [HealthCheck.too_slow, HealthCheck.data_too_large]  # cores are shared; speed is measured elsewhere
@@ -16,6 +17,16 @@ settings.register_profile(
 )
 settings.register_profile("soak", max_examples=2000, deadline=None, suppress_health_check=PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+configure = structlog.configure
+
+
+def configure_for_tests(**settings: Any) -> None:
+    """As asked, but loggers are not kept: what one test sets up, no later one of the process is bound to."""
+    configure(**settings | {"cache_logger_on_first_use": False})
+
+
+structlog.configure = configure_for_tests
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ def visit(browser):
         page = browser.new_page(viewport=SIZES[size], color_scheme=scheme, accept_downloads=True)
         page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda failure: complaints.append(str(failure)))
+        page.on("filechooser", lambda chooser: None)  # from the first moment on none opens unheard
         page.goto(address)
         pages.append(page)
         return page
