@@ -82,7 +82,8 @@ def main() -> None:
             measured(small, asked.only, str(place / "only.db"))
             return
         large = dump(kept, 2, asked.large)
-        harness.record("migrate", *figures(place, small, large))
+        rows, notes = figures(place, small, large)
+        harness.record("migrate", rows, notes=notes)
 
 
 def figures(place: Path, small: Path, large: Path) -> tuple[list[harness.Row], dict[str, object]]:

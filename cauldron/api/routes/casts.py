@@ -102,7 +102,7 @@ def cast_summary(doc: Doc) -> dict[str, Any]:
     "/casts", status_code=202, summary="Run a spell or tool once", responses={202: {"model": StartedCast}}
 )
 async def start_cast(body: CastBody, studio: TheStudio, who: Caster, key: Key) -> Response:
-    """Free of charge as yet; follow it at `/api/v1/casts/{castId}` or by its event stream."""
+    """Free of charge for who may; follow it at `/api/v1/casts/{castId}` or by its event stream."""
     caller = caller_of(studio, who)
     snapshot = await _snapshot(studio, who, body)
     await studio.workshop.media.check(body.inputs, caller=caller)
