@@ -49,76 +49,40 @@ def numbers_of(texts: list[str] | None, *, everything: bool) -> list[int] | None
     return found
 
 
-def _decide(cook: str, decision: str, pieces: list[int] | None, *, reason: str, as_json: bool) -> None:
-    async def work(app: Studio) -> None:
-        cook_id = await app.find_cook(cook)
-        changed = await app.reviewing.review(cook_id, decision, pieces=pieces, actor=app.owner, reason=reason)
-        emit({"changed": changed}, as_json=as_json, text=f"{counted(changed, 'piece')} changed")
+def _decision(name: str, says: str, *, decision: str = "", reasoned: bool = False) -> None:
+    """Add the command ``name``, that decides on pieces; ``decision`` is its name in the service."""
 
-    run(work)
+    def decide(
+        cook: CookId,
+        numbers: Numbers = None,
+        everything: Everything = False,
+        reason: Reason = "",
+        as_json: AsJson = False,
+    ) -> None:
+        pieces = numbers_of(numbers, everything=everything)
 
+        async def work(app: Studio) -> None:
+            changed = await app.reviewing.review(
+                await app.find_cook(cook), decision or name, pieces=pieces, actor=app.owner, reason=reason
+            )
+            emit({"changed": changed}, as_json=as_json, text=f"{counted(changed, 'piece')} changed")
 
-@group.command("approve")
-@command
-def approve(
-    cook: CookId, numbers: Numbers = None, everything: Everything = False, as_json: AsJson = False
-) -> None:
-    """Approve pieces: they will be part of the collection."""
-    _decide(cook, "approve", numbers_of(numbers, everything=everything), reason="", as_json=as_json)
+        run(work)
 
+    def plain(
+        cook: CookId, numbers: Numbers = None, everything: Everything = False, as_json: AsJson = False
+    ) -> None:
+        decide(cook, numbers, everything, as_json=as_json)
 
-@group.command("reject")
-@command
-def reject(
-    cook: CookId,
-    numbers: Numbers = None,
-    everything: Everything = False,
-    reason: Reason = "",
-    as_json: AsJson = False,
-) -> None:
-    """Reject pieces: re-roll makes others for their slots."""
-    chosen = numbers_of(numbers, everything=everything)
-    _decide(cook, "reject", chosen, reason=reason, as_json=as_json)
+    group.command(name, help=says)(command(decide if reasoned else plain))
 
 
-@group.command("cull")
-@command
-def cull(
-    cook: CookId,
-    numbers: Numbers = None,
-    everything: Everything = False,
-    reason: Reason = "",
-    as_json: AsJson = False,
-) -> None:
-    """Leave approved pieces out of the collection, in a second round."""
-    _decide(cook, "cull", numbers_of(numbers, everything=everything), reason=reason, as_json=as_json)
-
-
-@group.command("revive")
-@command
-def revive(
-    cook: CookId, numbers: Numbers = None, everything: Everything = False, as_json: AsJson = False
-) -> None:
-    """Bring culled pieces back."""
-    _decide(cook, "revive", numbers_of(numbers, everything=everything), reason="", as_json=as_json)
-
-
-@group.command("keep")
-@command
-def keep(
-    cook: CookId, numbers: Numbers = None, everything: Everything = False, as_json: AsJson = False
-) -> None:
-    """Mark approved pieces as kept in the second round, or bring culled ones back."""
-    _decide(cook, "keep", numbers_of(numbers, everything=everything), reason="", as_json=as_json)
-
-
-@group.command("undo")
-@command
-def undo(
-    cook: CookId, numbers: Numbers = None, everything: Everything = False, as_json: AsJson = False
-) -> None:
-    """Take decisions back: the pieces wait for review again."""
-    _decide(cook, "reset", numbers_of(numbers, everything=everything), reason="", as_json=as_json)
+_decision("approve", "Approve pieces: they will be part of the collection.")
+_decision("reject", "Reject pieces: re-roll makes others for their slots.", reasoned=True)
+_decision("cull", "Leave approved pieces out of the collection, in a second round.", reasoned=True)
+_decision("revive", "Bring culled pieces back.")
+_decision("keep", "Mark approved pieces as kept in the second round, or bring culled ones back.")
+_decision("undo", "Take decisions back: the pieces wait for review again.", decision="reset")
 
 
 @group.command("reroll")
