@@ -1,7 +1,6 @@
 """Indexes, filters and pages on MongoDB.
 
-The index is chosen here, from the declared ones alone, and named in a hint: a
-query that no declared index serves is refused instead of scanning.
+The index is chosen from the declared ones alone and named in a hint.
 """
 
 import hashlib
@@ -13,6 +12,15 @@ from typing import Any
 
 from cauldron.adapters.mongo_documents import scalar, stored_path
 from cauldron.domain.errors import Invalid
+from cauldron.persistence.index_choice import (
+    Key,
+    best_index,
+    check_declared,
+    implied,
+    is_equality,
+    keys_of,
+    narrows,
+)
 from cauldron.ports.storage import Compare, Doc, Index, Table, Where
 
 SCALARS = ["string", "number", "bool"]  # what an index over unique or several values holds
@@ -24,12 +32,6 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _COMPARISONS = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "!=": "$ne"}
 
 Clause = tuple[str, Doc]  # stored path, operators
-Rank = tuple[bool, int, int, int]  # serves at all; terms settled by equality; order; a range
-
-
-def is_equality(wanted: Any) -> bool:
-    """Does a term fix one value?"""
-    return not isinstance(wanted, tuple | list | Compare)
 
 
 def clauses(path: str, wanted: Any) -> list[Clause]:
@@ -199,14 +201,6 @@ class MongoTable:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One field of an order."""
-
-    path: str
-    descending: bool
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """One range of an index."""
@@ -227,11 +221,10 @@ def select(
     Raises:
         Invalid: a field is not declared, no index serves the filter, or ``after`` does not fit.
     """
-    for path in (*where, *(field.removeprefix("-") for field in order)):
-        if path not in table.fields:
-            raise Invalid(f"{table.name} has no index on {path!r}", table=table.name, path=path)
-    keys, values = _keys(where, order, after)
-    index = _best(table, where, keys)
+    check_declared(table.name, table.fields, where, order)
+    keys, values = keys_of(where, order, after, scalar=scalar)
+    admitted = (index for index in table.indexes if _admits(index, where))
+    index = best_index(table.name, admitted, where, keys)
     terms = _terms(index, where)
     hint = index.name if index else "_id_"
     if index is not None and _settles_ties(index, where, keys):
@@ -251,25 +244,6 @@ def _settles_ties(index: MongoIndex, where: Where, keys: list[Key]) -> bool:
     fixed = {path for path, wanted in where.items() if is_equality(wanted)} | {key.path for key in keys[:-1]}
     last = keys[-1].path == "_id" and len(keys) > 1
     return index.unique and not index.declared.multi and last and {path for path, _ in index.fields} <= fixed
-
-
-def _keys(
-    where: Where, order: Sequence[str], after: Sequence[Any] | None
-) -> tuple[list[Key], list[Any] | None]:
-    """The order without fields that the filter fixes, ended by ``_id``, and the values to go on after."""
-    named = [Key(field.removeprefix("-"), field.startswith("-")) for field in order]
-    if not any(key.path == "_id" for key in named):
-        named.append(Key("_id", False))
-    values = None if after is None else list(after)
-    if values is not None:
-        if len(values) == len(order) + 1 and len(named) == len(order):
-            values.pop()  # the order ends with _id itself, which was given twice
-        if len(values) != len(named):
-            raise Invalid(f"after takes {len(named)} values, not {len(values)}", path="after")
-        values = [scalar(value, where=f"after.{k.path}") for k, value in zip(named, values, strict=True)]
-    keep = [n for n, key in enumerate(named) if key.path not in where or not is_equality(where[key.path])]
-    keep = keep or [len(named) - 1]
-    return [named[n] for n in keep], None if values is None else [values[n] for n in keep]
 
 
 def _pages(keys: list[Key], values: list[Any]) -> list[tuple[list[Clause], list[Key]]]:
@@ -318,67 +292,8 @@ def _terms(index: MongoIndex | None, where: Where) -> list[Clause]:
     return made + (index.implied if index else [])
 
 
-def _best(table: MongoTable, where: Where, keys: list[Key]) -> MongoIndex | None:
-    """The best declared index for this filter and order; None is the ids'. Raises Invalid."""
-    with_id, id_first = int("_id" in where), int(keys[0].path == "_id")
-    choices: list[tuple[Rank, MongoIndex | None]] = [
-        ((bool(with_id or (id_first and not where)), with_id, id_first, 0), None),
-        *((_rank(index, where, keys), index) for index in table.indexes if _admits(index, where)),
-    ]
-    (serves, *_), best = max(choices, key=lambda choice: choice[0])
-    if serves:
-        return best
-    wanted = [("-" if key.descending else "") + key.path for key in keys]
-    raise Invalid(
-        f"{table.name}: no index serves filter {sorted(where)} with order {wanted}", table=table.name
-    )
-
-
 def _admits(index: MongoIndex, where: Where) -> bool:
-    """Does the filter say everything that the partial index demands?"""
+    """Does the filter leave out what the index does not hold?"""
     if index.typed and not all(path in where and narrows(where[path]) for path, _ in index.fields):
         return False
-    for path, admitted in index.declared.where.items():
-        allowed = admitted if isinstance(admitted, tuple) else (admitted,)
-        wanted = where.get(path, ...)
-        if wanted is ... or isinstance(wanted, list | Compare):
-            return False
-        if not set(wanted if isinstance(wanted, tuple) else (wanted,)) <= set(allowed):
-            return False
-    return True
-
-
-def narrows(wanted: Any) -> bool:
-    """Does a term leave out nulls?"""
-    if is_equality(wanted):
-        return wanted is not None
-    if isinstance(wanted, tuple):
-        return None not in wanted
-    each = wanted if isinstance(wanted, list) else [wanted]
-    return any(isinstance(item, Compare) and item.op != "!=" for item in each)
-
-
-def _rank(index: MongoIndex, where: Where, keys: list[Key]) -> Rank:
-    """How well an index fits: more is better."""
-    if index.declared.multi:
-        usable = index.fields[0][0] in where and where[index.fields[0][0]] is not None
-        return (usable, int(usable), int(keys[0].path == "_id"), 0)
-    used, at = len(index.declared.where), 0
-    while at < len(index.fields) and index.fields[at][0] in where:
-        if not is_equality(where[index.fields[at][0]]):
-            break
-        used, at = used + 1, at + 1
-    rest = index.fields[at:]
-    ranged = int(bool(rest) and rest[0][0] in where and narrows(where[rest[0][0]]))
-    ordered = int(_ordered(rest, keys, unique=index.unique))
-    return (bool(used or ranged or (ordered and not where)), used, ordered, ranged)
-
-
-def _ordered(rest: Sequence[tuple[str, bool]], keys: list[Key], *, unique: bool) -> bool:
-    """Do the index's remaining fields come in this order, forwards or backwards?"""
-    fields = [*rest] if unique else [*rest, ("_id", False)]
-    wanted = [key for key in keys if key.path != "_id"] or keys
-    pairs = list(zip(fields, wanted, strict=False))
-    if len(pairs) < len(wanted) or any(field[0] != key.path for field, key in pairs):
-        return False
-    return len({field[1] == key.descending for field, key in pairs}) == 1
+    return implied(index.declared, where)

@@ -1,7 +1,6 @@
 """Plans of filtered, ordered, paged reads on SQLite.
 
-The index is chosen here, from the declared ones alone, and named in the SQL with
-INDEXED BY: a query that no declared index serves is refused instead of scanning.
+The index is chosen from the declared ones alone and named in the SQL with INDEXED BY.
 """
 
 # ruff: noqa: S608 - names in SQL are checked against a pattern, values are parameters
@@ -21,19 +20,10 @@ from cauldron.adapters.sqlite_terms import (
     quoted,
     scalar,
 )
-from cauldron.domain.errors import Invalid
-from cauldron.ports.storage import Compare, Where
+from cauldron.persistence.index_choice import Key, best_index, check_declared, implied, is_equality, keys_of
+from cauldron.ports.storage import Where
 
 Query = tuple[str, Params]
-Rank = tuple[bool, int, int, int]  # serves at all; terms settled by equality; order; a range
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One field of an order: where the next page begins when ``after`` is known."""
-
-    path: str
-    descending: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +55,8 @@ def select(
     Raises:
         Invalid: a field is not declared, no index serves the filter, or ``after`` does not fit.
     """
-    _check_declared(table, where, order)
-    keys, values = _keys(where, order, after)
+    check_declared(table.name, table.fields, where, order)
+    keys, values = keys_of(where, order, after, scalar=scalar)
     source = _source(table, where, keys)
     rest = [condition(path, wanted, table.hot) for path, wanted in where.items() if path not in source.served]
     terms = source.terms + "".join(f" AND {sql}" for sql, _ in rest)
@@ -80,37 +70,6 @@ def select(
 def _sorted(keys: Sequence[Key], source: Source) -> str:
     sort = ",".join(_expression(k.path, source) + (" DESC" if k.descending else "") for k in keys)
     return f" ORDER BY {sort} LIMIT ?"
-
-
-def _check_declared(table: TableSql, where: Where, order: Sequence[str]) -> None:
-    for path in (*where, *(field.removeprefix("-") for field in order)):
-        if path not in table.fields:
-            raise Invalid(f"{table.name} has no index on {path!r}", table=table.name, path=path)
-
-
-def _is_equality(wanted: Any) -> bool:
-    return not isinstance(wanted, tuple | list | Compare)
-
-
-def _keys(
-    where: Where, order: Sequence[str], after: Sequence[Any] | None
-) -> tuple[list[Key], list[Any] | None]:
-    """The order without fields that the filter fixes, ended by ``_id``, and the values to go on after."""
-    named = [Key(field.removeprefix("-"), field.startswith("-")) for field in order]
-    if not any(key.path == "_id" for key in named):
-        named.append(Key("_id", False))
-    values = None if after is None else list(after)
-    if values is not None:
-        if len(values) == len(order) + 1 and len(named) == len(order):
-            values.pop()  # the order ends with _id itself, which was given twice
-        if len(values) != len(named):
-            raise Invalid(f"after takes {len(named)} values, not {len(values)}", path="after")
-        values = [scalar(value, where=f"after.{k.path}") for k, value in zip(named, values, strict=True)]
-    keep = [n for n, key in enumerate(named) if key.path not in where or not _is_equality(where[key.path])]
-    keys = [named[n] for n in keep]
-    if not keys:
-        keys, keep = [named[-1]], [len(named) - 1]
-    return keys, None if values is None else [values[n] for n in keep]
 
 
 def _expression(path: str, source: Source) -> str:
@@ -150,17 +109,8 @@ def _against(path: str, source: Source, signs: tuple[str, str], value: Any) -> Q
 
 def _source(table: TableSql, where: Where, keys: list[Key]) -> Source:
     """The best declared index for this filter and order. Raises Invalid when none serves it."""
-    with_id, id_first = int("_id" in where), int(keys[0].path == "_id")
-    choices: list[tuple[Rank, IndexSql | None]] = [
-        ((bool(with_id or (id_first and not where)), with_id, id_first, 0), None),
-        *((_rank(index, where, keys), index) for index in table.indexes if _implied(index, where)),
-    ]
-    (serves, *_), best = max(choices, key=lambda choice: choice[0])
-    if not serves:
-        wanted = [("-" if key.descending else "") + key.path for key in keys]
-        raise Invalid(
-            f"{table.name}: no index serves filter {sorted(where)} with order {wanted}", table=table.name
-        )
+    admitted = (index for index in table.indexes if implied(index.declared, where))
+    best = best_index(table.name, admitted, where, keys)
     if best is None:
         return Source(quoted(table.name), hot=table.hot)
     if best.declared.multi:
@@ -171,52 +121,6 @@ def _source(table: TableSql, where: Where, keys: list[Key]) -> Source:
     )
 
 
-def _implied(index: IndexSql, where: Where) -> bool:
-    """Does the filter say everything that the partial index demands?"""
-    for path, admitted in index.declared.where.items():
-        allowed = admitted if isinstance(admitted, tuple) else (admitted,)
-        wanted = where.get(path, ...)
-        if wanted is ... or isinstance(wanted, list | Compare):
-            return False
-        if not set(wanted if isinstance(wanted, tuple) else (wanted,)) <= set(allowed):
-            return False
-    return True
-
-
-def _rank(index: IndexSql, where: Where, keys: list[Key]) -> Rank:
-    """How well an index fits: more is better."""
-    if index.declared.multi:
-        path = index.fields[0][0]
-        usable = path in where and where[path] is not None
-        return (usable, int(usable), int(keys[0].path == "_id"), 0)
-    used, at = len(index.declared.where), 0
-    while at < len(index.fields) and index.fields[at][0] in where:
-        if not _is_equality(where[index.fields[at][0]]):
-            break
-        used, at = used + 1, at + 1
-    rest = index.fields[at:]
-    ranged = int(bool(rest) and rest[0][0] in where and _narrows(where[rest[0][0]]))
-    ordered = int(_ordered(rest, keys, unique=index.declared.unique))
-    return (bool(used or ranged or (ordered and not where)), used, ordered, ranged)
-
-
-def _narrows(wanted: Any) -> bool:
-    if isinstance(wanted, tuple):
-        return None not in wanted
-    each = wanted if isinstance(wanted, list) else [wanted]
-    return any(isinstance(item, Compare) and item.op != "!=" for item in each)
-
-
-def _ordered(rest: Sequence[tuple[str, bool]], keys: list[Key], *, unique: bool) -> bool:
-    """Do the index's remaining fields come in this order, forwards or backwards?"""
-    fields = [*rest] if unique else [*rest, ("_id", False)]
-    wanted = [key for key in keys if key.path != "_id"] or keys
-    pairs = list(zip(fields, wanted, strict=False))
-    if len(pairs) < len(wanted) or any(field[0] != key.path for field, key in pairs):
-        return False
-    return len({field[1] == key.descending for field, key in pairs}) == 1
-
-
 def _multi_source(table: TableSql, index: IndexSql, where: Where) -> Source:
     """Rows through the side table of an index over an array."""
     path = index.fields[0][0]
@@ -224,7 +128,7 @@ def _multi_source(table: TableSql, index: IndexSql, where: Where) -> Source:
     sql, params = condition(path, wanted)
     sql = sql.replace(column(path), "key")
     served = frozenset((path,))
-    if _is_equality(wanted):
+    if is_equality(wanted):
         clause = f"{side} CROSS JOIN {quoted(table.name)} ON id=ref"
         return Source(clause, f" AND {sql}{index.predicate}", params, id="ref", served=served, hot=table.hot)
     terms = f" AND id IN (SELECT ref FROM {side} WHERE {sql}){index.predicate}"

@@ -65,6 +65,11 @@ class IndexSql:
         name = f"{kind}_{table}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
         return cls(name=name, declared=declared, fields=fields, predicate=predicate, hot=hot)
 
+    @property
+    def unique(self) -> bool:
+        """Whether two documents may not share it."""
+        return self.declared.unique
+
     def statements(self, table: str) -> list[str]:
         """DDL, in order; every statement may be run again."""
         if self.declared.multi:
