@@ -12,6 +12,7 @@ from cauldron import __version__
 from cauldron.api import (
     authentication,
     bounds,
+    error_pages,
     forwarded,
     headers,
     heads,
@@ -64,6 +65,7 @@ LAYERS: tuple[Layer, ...] = (  # outermost first
     sub_path.SubPath,
     request_log.RequestLog,
     headers.SecurityHeaders,
+    error_pages.ErrorPages,
     problems.Failures,
     bounds.Bounds,
     authentication.Authentication,

@@ -40,6 +40,19 @@ class Visitor:
     is_guest: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a page is not shown: in words, and the ``code`` and request that support asks for."""
+
+    status: int
+    heading: str
+    lead: str
+    why: Sequence[str] = ()
+    may_be_over: bool = False  # when the page is opened again
+    code: str = ""
+    request_id: str = ""
+
+
 def start_page(site: Site, *, spells: Sequence[Mapping[str, Any]], version: str, visitor: Visitor) -> str:
     """What the studio is, its public spells, and where its API is described."""
     return _filled("start.html.j2", site=site, spells=spells, version=version, visitor=visitor)
@@ -76,6 +89,11 @@ def crawler_page(site: Site, *, meta: Mapping[str, Any]) -> str:
 def missing_page(site: Site, *, visitor: Visitor, gone: str = "") -> str:
     """What is answered when there is no such page; ``gone`` says what was there."""
     return _filled("missing.html.j2", site=site, visitor=visitor, gone=gone)
+
+
+def failure_page(site: Site, *, failure: Failure, visitor: Visitor) -> str:
+    """What went wrong, what to do, and the code for support."""
+    return _filled("failure.html.j2", site=site, failure=failure, visitor=visitor)
 
 
 def _filled(template: str, **values: Any) -> str:
