@@ -108,9 +108,9 @@ def cookie_name(scope: Scope) -> str:
 
 def session_token(scope: Scope, headers: Headers) -> str | None:
     """The session that a request shows; over plain http only when made to this machine."""
-    if not origins.is_secure(scope) and not origins.names_loopback(headers):
-        return None
     text = "; ".join(headers.getlist("cookie"))
+    if not text or not (origins.is_secure(scope) or origins.names_loopback(headers)):
+        return None
     name = cookie_name(scope)
     found = [
         value for key, _, value in (part.strip().partition("=") for part in text.split(";")) if key == name

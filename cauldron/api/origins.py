@@ -12,7 +12,9 @@ from cauldron.services.identity import is_loopback
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 OWN_SITE = ("same-origin", "none")  # none: typed into the address bar
 # What proxies add: a request that carries one comes from further away than its socket says.
-FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+FORWARDING = frozenset(
+    (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"via")
+)
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -43,7 +45,7 @@ def is_from_this_machine(scope: Scope, headers: Headers) -> bool:
         and is_loopback(client[0])
         and names_loopback(headers)
         and scope.get("http_version") != "1.0"
-        and not any(name in headers for name in FORWARDING)
+        and FORWARDING.isdisjoint([name for name, _ in headers.raw])
     )
 
 
