@@ -8,11 +8,13 @@ processes on one file, ``synchronous=FULL`` for both, one run.
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks import harness
 from benchmarks.noop_cooks import CookRun, cook, waits_ms
 from benchmarks.queue_peers import QueueRates, measure_huey
+from cauldron.adapters.sqlite import SqliteStore
 
 LEAST = "must be at least"
 BOUNDS_PER_S = {(2, 32): 8_000.0, (4, 1): 1_200.0}  # (processes, slots of each)
@@ -60,7 +62,7 @@ def main() -> None:
                 f" owner {run.owner_us:.0f}, workers {run.workers_us:.0f}",
                 flush=True,
             )
-        waits = waits_ms(folder, jobs=250)
+        waits = waits_ms(partial(SqliteStore, folder / "paced.db"), jobs=250, processes=2)
         print(f"waits: p50 {waits[len(waits) // 2]:.2f} ms, p99 {waits[len(waits) * 99 // 100]:.2f} ms")
         if args.alone:
             return

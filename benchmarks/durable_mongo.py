@@ -9,191 +9,43 @@ on the same mongod, in the same run: Agenda, whose jobs are only begun and ended
 
 import argparse
 import asyncio
-import cProfile
-import gc
-import multiprocessing
-import os
-import random
-import signal
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 from benchmarks import agenda, harness
-from benchmarks.noop_cooks import (
-    DECIDER,
-    GC_THRESHOLDS,
-    Noop,
-    Traits,
-    all_up,
-    cpu_s,
-    start_command,
-)
+from benchmarks.noop_cooks import CookRun, profiled, run_cook, waits_ms, workers
 from cauldron.adapters.mongo import MongoStore
-from cauldron.bootstrap import clock, new_id
-from cauldron.persistence.jobs import JobStore
-from cauldron.persistence.leases import Leases
-from cauldron.persistence.streams import Streams
-from cauldron.persistence.tables import COOK_EVENTS, COOK_JOBS, TABLES
-from cauldron.services.dispatch import Dispatcher
-from cauldron.services.owning import Owner
-from cauldron.services.projecting import Projector, stream_of
-from cauldron.services.working import Worker, WorkerOptions
-from tests.mongod import ReplicaSet, database
+from tests.mongod import ReplicaSet, database, server
 
 TARGETS = {"2x32": 3000.0, "4x1": 300.0}
 BESIDE_AGENDA = "2x32"
-PACED, PACED_S = 200, 0.04
+PACED = 200
 
 
-def _work(url: str, slots: int, profile: str | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    gc.set_threshold(*GC_THRESHOLDS)
-
-    async def go() -> None:
-        store = MongoStore(url)
-        await store.open(TABLES)
-        worker = Worker(
-            store=store,
-            queues=[JobStore(store, COOK_JOBS)],
-            executor=Noop(),
-            clock=clock,
-            new_id=new_id,
-            uniform=random.random,
-            options=WorkerOptions(slots=slots),
-        )
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
-        await worker.run()
-        await store.close()
-
-    _profiled(lambda: asyncio.run(go()), profile, f"worker-{os.getpid()}")
-
-
-def _profiled(work: Any, folder: str | None, name: str) -> None:
-    if folder is None:
-        work()
-        return
-    profiler = cProfile.Profile()
-    profiler.runcall(work)
-    profiler.dump_stats(Path(folder) / f"{name}.prof")
-
-
-@contextmanager
-def workers(
-    url: str, *, processes: int, slots: int, profile: str | None = None
-) -> Iterator[Sequence[BaseProcess]]:
-    """Worker processes, up and claiming; they drain at the end."""
-    context = multiprocessing.get_context("spawn")
-    made = [context.Process(target=_work, args=(url, slots, profile)) for _ in range(processes)]
-    for process in made:
-        process.start()
-    try:
-        yield made
-    finally:
-        for process in made:
-            process.terminate()
-        for process in made:
-            process.join(15)
-            process.kill()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What one cook took."""
-
-    pieces_per_s: float
-    owner_us: float  # processor time per piece
-    workers_us: float
-    mongod_us: float
-
-
-async def cook(url: str, processes: Sequence[BaseProcess], *, pieces: int, slots: int, mongod: int) -> Run:
-    """Cook ``pieces`` from start to completion with workers that are there already."""
-    gc.set_threshold(*GC_THRESHOLDS)
-    store = MongoStore(url)
-    await store.open(TABLES)
-    dispatcher = Dispatcher(Streams(store, COOK_EVENTS), DECIDER, clock=clock)
-    projector = Projector(store, dispatcher, Traits())
-    owner = Owner(
-        store=store,
-        jobs=JobStore(store, COOK_JOBS),
-        cooks=dispatcher,
-        projector=projector,
-        leases=Leases(store, holder=new_id(), clock=clock),
-        clock=clock,
-        window=max(1000, 2 * len(processes) * slots),
-    )
-    await all_up(store, len(processes))
-    task = asyncio.create_task(owner.run())
-    pids: list[list[int | None]] = [[os.getpid()], [process.pid for process in processes], [mongod]]
-    before = [sum(map(cpu_s, group)) for group in pids]
-    began, name = time.monotonic(), f"c{new_id()[:8]}"
-    await dispatcher.handle(stream_of(name), start_command(name, pieces), actor="o")
-    await projector.catch_up(name)
-    while not (await store.find("cook_status", {"state": "Completed"}, order=("state",), limit=1)):
-        if task.done():
-            task.result()
-        await asyncio.sleep(0.02)
-    took_s = time.monotonic() - began
-    used = [(sum(map(cpu_s, group)) - was) / pieces * 1e6 for group, was in zip(pids, before, strict=True)]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    [status] = await store.get("cook_status", [name])
-    assert status is not None
-    assert status["generationCount"] == pieces, status
-    await store.close()
-    return Run(pieces_per_s=pieces / took_s, owner_us=used[0], workers_us=used[1], mongod_us=used[2])
-
-
-def measure(nodes: ReplicaSet, *, processes: int, slots: int, pieces: int, profile: str | None = None) -> Run:
+def measure(
+    nodes: ReplicaSet, *, processes: int, slots: int, pieces: int, profile: str | None = None
+) -> CookRun:
     """One cook on a database of its own."""
     mongod = nodes.processes[nodes.primary()].pid
-    with database(nodes) as url, workers(url, processes=processes, slots=slots, profile=profile) as made:
-        result: list[Run] = []
-
-        def run() -> None:
-            result.append(asyncio.run(cook(url, made, pieces=pieces, slots=slots, mongod=mongod)))
-
-        _profiled(run, profile, "owner")
-    return result[0]
-
-
-async def _paced(url: str) -> list[int]:
-    store = MongoStore(url)
-    await store.open(TABLES)
-    jobs = JobStore(store, COOK_JOBS)
-    await all_up(store, 1)
-    names = [f"j{n:05}" for n in range(PACED)]
-    for n, name in enumerate(names):
-        job = {"_id": name, "status": "queued", "rank": n, "parent": "p", "attempt": 1, "deliveries": 0}
-        await jobs.enqueue([{**job, "createdAt": clock()}])
-        await asyncio.sleep(PACED_S)
-    while True:
-        docs = await store.get(COOK_JOBS, names)
-        if all(doc and doc["status"] == "settled" for doc in docs):
-            break
-        await asyncio.sleep(0.1)
-    await store.close()
-    return sorted(doc["result"]["steps"][0]["startMs"] - doc["createdAt"] for doc in docs if doc)
+    with database(nodes) as url:
+        opener = partial(MongoStore, url)
+        with workers(opener, processes=processes, slots=slots, profile=profile) as made:
+            cook = partial(run_cook, opener, made, pieces=pieces, slots=slots, server=mongod)
+            run: CookRun = profiled(lambda: asyncio.run(cook()), profile, "owner")
+    return run
 
 
 def latency(nodes: ReplicaSet) -> tuple[float, float]:
-    """From before the enqueue to the start of the job at 25 jobs/s: p50 and p99 in ms (whole ms)."""
-    with database(nodes) as url, workers(url, processes=1, slots=8):
-        waits = asyncio.run(_paced(url))
-    return float(waits[len(waits) // 2]), float(waits[len(waits) * 99 // 100])
+    """From before the enqueue to the start of the job at 25 jobs/s: p50 and p99 in ms."""
+    with database(nodes) as url:
+        waits = waits_ms(partial(MongoStore, url), jobs=PACED, processes=1)
+    return waits[len(waits) // 2], waits[len(waits) * 99 // 100]
 
 
-def report(name: str, run: Run) -> None:
+def report(name: str, run: CookRun) -> None:
     """What the processors did, to the terminal."""
-    total = run.owner_us + run.workers_us + run.mongod_us
     print(
         f"{name}: {run.pieces_per_s:,.0f} pieces/s; µs of processor per piece: owner {run.owner_us:.0f},"
-        f" workers {run.workers_us:.0f}, mongod {run.mongod_us:.0f}, together {total:.0f}",
+        f" workers {run.workers_us:.0f}, mongod {run.server_us:.0f}, together {run.total_us:.0f}",
         flush=True,
     )
 
@@ -207,8 +59,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.only is None:
         agenda.packages_folder()  # a missing peer is told at once
-    nodes = ReplicaSet(oplog_mb=1024, cache_gb=1.0)  # a server's usual share of this machine
-    try:
+    with server() as nodes:
         if args.only:
             processes, slots = map(int, args.only.split("x"))
             pieces = args.pieces or 10_000
@@ -216,8 +67,6 @@ def main() -> None:
             report(args.only, run)
             return
         harness.record("durable_mongo", rows(nodes, args.pieces), notes={"mongod": _version(nodes)})
-    finally:
-        nodes.stop()
 
 
 def rows(nodes: ReplicaSet, pieces: int | None) -> list[harness.Row]:
@@ -240,7 +89,7 @@ def _at_least(name: str, ours: float, bound: float) -> harness.Row:
     return harness.Row(name=name, ours=ours, peer=bound, peer_name="must be at least", unit="pieces/s")
 
 
-def _beside_agenda(nodes: ReplicaSet, run: Run) -> list[harness.Row]:
+def _beside_agenda(nodes: ReplicaSet, run: CookRun) -> list[harness.Row]:
     peer = agenda.measure_agenda(nodes)
     print(peer, flush=True)
     made = []

@@ -1,23 +1,27 @@
-"""Cooks whose tool does nothing, with real worker processes on one SQLite file: what the machinery costs.
+"""Cooks whose tool does nothing, with real worker processes on one store: what the machinery costs.
 
-The whole durable path is there: jobs queued, claimed under leases, run, settled, folded into the
-stream by the cook's owner, pieces, outputs and counters written, ``synchronous=FULL``.
+The whole durable path is there, from the start command to the cook's completion: jobs queued, claimed
+under leases, run, settled, folded into the stream by the cook's owner, pieces, outputs and counters
+written, as durably as in a studio. A store is named by what opens it, in this and in other processes.
 """
 
 import asyncio
+import cProfile
 import gc
 import multiprocessing
 import os
 import random
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from cauldron.adapters.mongo import MongoStore
 from cauldron.adapters.sqlite import SqliteStore
 from cauldron.bootstrap import clock, new_id
 from cauldron.domain import cook as cooks
@@ -27,12 +31,14 @@ from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import COOK_EVENTS, COOK_JOBS, TABLES
-from cauldron.ports.storage import Doc, Store
+from cauldron.ports.storage import Doc
 from cauldron.services.dispatch import Decider, Dispatcher
 from cauldron.services.owning import Owner
 from cauldron.services.projecting import Projector, stream_of
 from cauldron.services.working import Worker, WorkerOptions
 
+AnyStore = SqliteStore | MongoStore
+Opener = Callable[[], AnyStore]  # one that pickles
 DECIDER: Decider[Cook] = Decider(Cook, cooks.decide, evolve, whole=False, fold=fold_commits)
 BLOB = {"media": "sha256:" + "5e" * 32, "mime": "image/png", "sizeBytes": 1}
 PACED_S = 0.04  # 25 jobs a second
@@ -66,11 +72,12 @@ class Noop:
         return {"status": "success", "output": BLOB, "durationMs": 0, "steps": [step], "began": time.time()}
 
 
-def _work(file: str, slots: int) -> None:
+def _work(opener: Opener, slots: int, profile: str | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.set_threshold(*GC_THRESHOLDS)
 
     async def go() -> None:
-        store = SqliteStore(Path(file))
+        store = opener()
         await store.open(TABLES)
         worker = Worker(
             store=store,
@@ -85,14 +92,26 @@ def _work(file: str, slots: int) -> None:
         await worker.run()
         await store.close()
 
-    asyncio.run(go())
+    profiled(lambda: asyncio.run(go()), profile, f"worker-{os.getpid()}")
+
+
+def profiled(work: Callable[[], Any], folder: str | None, name: str) -> Any:
+    """What ``work`` answers; with a folder, its profile is written there."""
+    if folder is None:
+        return work()
+    profiler = cProfile.Profile()
+    answer = profiler.runcall(work)
+    profiler.dump_stats(Path(folder) / f"{name}.prof")
+    return answer
 
 
 @contextmanager
-def workers(file: Path, *, processes: int, slots: int) -> Iterator[Sequence[BaseProcess]]:
+def workers(
+    opener: Opener, *, processes: int, slots: int, profile: str | None = None
+) -> Iterator[Sequence[BaseProcess]]:
     """Worker processes; they drain at the end."""
     context = multiprocessing.get_context("spawn")
-    made = [context.Process(target=_work, args=(str(file), slots)) for _ in range(processes)]
+    made = [context.Process(target=_work, args=(opener, slots, profile)) for _ in range(processes)]
     for process in made:
         process.start()
     try:
@@ -105,7 +124,7 @@ def workers(file: Path, *, processes: int, slots: int) -> Iterator[Sequence[Base
             process.kill()
 
 
-async def all_up(store: Store, count: int) -> None:
+async def all_up(store: AnyStore, count: int) -> None:
     """Wait until ``count`` workers beat."""
     end = time.monotonic() + 60
     while len(await store.find("workers", {}, limit=1000)) < count:
@@ -121,11 +140,12 @@ class CookRun:
     pieces_per_s: float
     owner_us: float  # processor time per piece, in the process that owns the cook
     workers_us: float  # in all workers together
+    server_us: float = 0.0  # in the store's own process, where it has one
 
     @property
     def total_us(self) -> float:
         """Processor time of all processes per piece."""
-        return self.owner_us + self.workers_us
+        return self.owner_us + self.workers_us + self.server_us
 
 
 def cpu_s(pid: int | None) -> float:
@@ -152,10 +172,15 @@ def start_command(cook_id: str, pieces: int) -> StartCook:
     )
 
 
-async def run_cook(file: Path, made: Sequence[BaseProcess], *, pieces: int, slots: int) -> CookRun:
-    """Cook ``pieces``, from the start command to completion, with workers that are up."""
+async def run_cook(
+    opener: Opener, made: Sequence[BaseProcess], *, pieces: int, slots: int, server: int | None = None
+) -> CookRun:
+    """Cook ``pieces``, from the start command to completion, with workers that are up.
+
+    ``server`` is the process of the store, if its time is to be counted.
+    """
     gc.set_threshold(*GC_THRESHOLDS)
-    store = SqliteStore(file)
+    store = opener()
     await store.open(TABLES)
     dispatcher = Dispatcher(Streams(store, COOK_EVENTS), DECIDER, clock=clock)
     projector = Projector(store, dispatcher, Traits())
@@ -170,24 +195,29 @@ async def run_cook(file: Path, made: Sequence[BaseProcess], *, pieces: int, slot
     )
     await all_up(store, len(made))
     owning = asyncio.create_task(owner.run())
-    pids = [process.pid for process in made]
-    own_s, work_s = cpu_s(os.getpid()), sum(map(cpu_s, pids))
+    pids: list[list[int | None]] = [
+        [os.getpid()],
+        [process.pid for process in made],
+        [] if server is None else [server],
+    ]
+    before = [sum(map(cpu_s, group)) for group in pids]
     began, cook_id = time.monotonic(), new_id()
     await dispatcher.handle(stream_of(cook_id), start_command(cook_id, pieces), actor="o")
     await projector.catch_up(cook_id)
     await _completed(store, cook_id, owning)
     took_s = time.monotonic() - began
-    own_s, work_s = cpu_s(os.getpid()) - own_s, sum(map(cpu_s, pids)) - work_s
+    used = [(sum(map(cpu_s, group)) - was) / pieces * 1e6 for group, was in zip(pids, before, strict=True)]
     owning.cancel()
     await asyncio.gather(owning, return_exceptions=True)
     await _check(store, pieces)
     await store.close()
+    owner_us, workers_us, server_us = used
     return CookRun(
-        pieces_per_s=pieces / took_s, owner_us=own_s / pieces * 1e6, workers_us=work_s / pieces * 1e6
+        pieces_per_s=pieces / took_s, owner_us=owner_us, workers_us=workers_us, server_us=server_us
     )
 
 
-async def _completed(store: Store, cook_id: str, owning: "asyncio.Task[None]") -> None:
+async def _completed(store: AnyStore, cook_id: str, owning: "asyncio.Task[None]") -> None:
     end = time.monotonic() + DEADLINE_S
     while True:
         [status] = await store.get("cook_status", [cook_id])
@@ -197,10 +227,10 @@ async def _completed(store: Store, cook_id: str, owning: "asyncio.Task[None]") -
             owning.result()
         if time.monotonic() > end:
             raise RuntimeError(f"the cook has not ended: {status}")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
 
 
-async def _check(store: SqliteStore, pieces: int) -> None:
+async def _check(store: AnyStore, pieces: int) -> None:
     """Every piece and every output is there, once."""
     sizes = await store.tables_info()
     found = {table: sizes[table][0] for table in ("pieces", "generationOutputs", COOK_JOBS)}
@@ -210,23 +240,22 @@ async def _check(store: SqliteStore, pieces: int) -> None:
 
 def cook(folder: Path, *, processes: int, slots: int, pieces: int) -> CookRun:
     """One cook on a new file in ``folder``, worker processes included."""
-    file = folder / f"{processes}x{slots}-{new_id()}.db"
-    with workers(file, processes=processes, slots=slots) as made:
-        return asyncio.run(run_cook(file, made, pieces=pieces, slots=slots))
+    opener = partial(SqliteStore, folder / f"{processes}x{slots}-{new_id()}.db")
+    with workers(opener, processes=processes, slots=slots) as made:
+        return asyncio.run(run_cook(opener, made, pieces=pieces, slots=slots))
 
 
-def waits_ms(folder: Path, *, jobs: int) -> list[float]:
+def waits_ms(opener: Opener, *, jobs: int, processes: int) -> list[float]:
     """From before the enqueue to the start in another process at 25 jobs/s, sorted, in ms."""
-    file = folder / f"paced-{new_id()}.db"
-    with workers(file, processes=2, slots=8):
-        return asyncio.run(_paced(file, jobs))
+    with workers(opener, processes=processes, slots=8):
+        return asyncio.run(_paced(opener, jobs, processes))
 
 
-async def _paced(file: Path, jobs: int) -> list[float]:
-    store = SqliteStore(file)
+async def _paced(opener: Opener, jobs: int, processes: int) -> list[float]:
+    store = opener()
     await store.open(TABLES)
     queue = JobStore(store, COOK_JOBS)
-    await all_up(store, 2)
+    await all_up(store, processes)
     asked: dict[str, float] = {}
     for n in range(jobs):
         name = f"j{n:05}"
