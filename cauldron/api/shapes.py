@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
-from cauldron.domain.errors import CauldronError, Invalid
+from cauldron.domain.errors import CauldronError, Invalid, StaleVersion
 
 MAX_PAGE = 100
 
@@ -76,3 +77,12 @@ def expected_version(request: Request) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise PreconditionFailed("If-Match names no version of this record")
     return int(text)
+
+
+@contextmanager
+def revising() -> Iterator[None]:
+    """For edits of the version that If-Match named: raises PreconditionFailed where it has become stale."""
+    try:
+        yield
+    except StaleVersion as stale:
+        raise PreconditionFailed(stale.message) from stale

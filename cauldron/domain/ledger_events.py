@@ -9,11 +9,23 @@ from typing import Any, NotRequired, TypedDict
 Legs = list[list[Any]]
 
 
-class PointsGranted(TypedDict):
-    """An account was given points."""
+class Posted(TypedDict):
+    """What the events that move points share."""
 
     group: str
     asked: str
+    legs: Legs
+
+
+class Repaid(TypedDict):
+    """What the events that bring points to an account share."""
+
+    repaidMilli: NotRequired[int]  # of it, what went to what the account owed
+
+
+class PointsGranted(Posted, Repaid):
+    """An account was given points."""
+
     account: str
     grant: str
     kind: str  # paid | promo | adjust
@@ -21,33 +33,25 @@ class PointsGranted(TypedDict):
     priority: int  # lower is spent first
     expiresAt: int | None
     note: str
-    repaidMilli: NotRequired[int]  # of it, what went to what the account owed
-    legs: Legs
 
 
-class PointsDeposited(TypedDict):
+class PointsDeposited(Posted, Repaid):
     """Money came in for an account, once per charge of the provider."""
 
-    group: str
-    asked: str
     account: str
     provider: str
     chargeId: str
     amountMilli: int
     moneyMicroUsd: int
     rateId: str
-    repaidMilli: NotRequired[int]  # of it, what went to what the account owed
-    legs: Legs
 
 
-class DepositReversed(TypedDict):
+class DepositReversed(Posted):
     """Money went back; its points were taken as far as they were there, the rest is owed.
 
     ``number`` counts the changes of what went back of one charge, ``reversedMilli`` is what did in all.
     """
 
-    group: str
-    asked: str
     account: str
     provider: str
     chargeId: str
@@ -57,14 +61,11 @@ class DepositReversed(TypedDict):
     reason: str
     owedMilli: int
     parts: list[list[Any]]
-    legs: Legs
 
 
-class DepositRestored(TypedDict):
+class DepositRestored(Posted, Repaid):
     """Money that had gone back came again, as after a dispute that was won."""
 
-    group: str
-    asked: str
     account: str
     provider: str
     chargeId: str
@@ -72,15 +73,11 @@ class DepositRestored(TypedDict):
     reversedMilli: int
     amountMilli: int
     reason: str
-    repaidMilli: NotRequired[int]
-    legs: Legs
 
 
-class PointsHeld(TypedDict):
+class PointsHeld(Posted):
     """Points were set aside for a run; ``parts`` are [grant, milli-points] pairs in the order of spending."""
 
-    group: str
-    asked: str
     account: str
     hold: str
     run: str
@@ -90,44 +87,32 @@ class PointsHeld(TypedDict):
     expiresAt: int | None
     environment: str
     about: dict[str, str]
-    legs: Legs
 
 
-class PointsReleased(TypedDict):
+class PointsReleased(Posted, Repaid):
     """What a closed hold had not used came back; what had expired meanwhile did not."""
 
-    group: str
-    asked: str
     account: str
     hold: str
     capturedMilli: int
     leftMilli: int
     expiredMilli: int
     parts: list[list[Any]]
-    repaidMilli: NotRequired[int]  # of it, what went to what the account owed
-    legs: Legs
 
 
-class GrantExpired(TypedDict):
+class GrantExpired(Posted):
     """What was left of a grant is no longer anybody's."""
 
-    group: str
-    asked: str
     account: str
     grant: str
     amountMilli: int
-    legs: Legs
 
 
-class PointsRefunded(TypedDict):
+class PointsRefunded(Posted, Repaid):
     """A user got back what a capture had taken."""
 
-    group: str
-    asked: str
     account: str
     amountMilli: int
-    repaidMilli: NotRequired[int]  # of it, what went to what the account owed
-    legs: Legs
 
 
 class HoldOpened(TypedDict):
@@ -144,14 +129,12 @@ class HoldOpened(TypedDict):
     about: dict[str, str]
 
 
-class PointsCaptured(TypedDict):
+class PointsCaptured(Posted):
     """Points were taken for steps that succeeded.
 
     ``lines`` are [step, piece, attempt, taken, provider, creator, overrun].
     """
 
-    group: str
-    asked: str
     hold: str
     account: str
     takenMilli: int
@@ -159,22 +142,18 @@ class PointsCaptured(TypedDict):
     creatorMilli: int
     overrunMilli: int
     lines: list[list[Any]]
-    legs: Legs
 
 
-class CaptureWasted(TypedDict):
+class CaptureWasted(Posted):
     """Something cost after its hold was closed: the platform bears it.
 
     ``lines`` are [step, piece, attempt, price, cost].
     """
 
-    group: str
-    asked: str
     hold: str
     account: str
     costMilli: int
     lines: list[list[Any]]
-    legs: Legs
 
 
 class HoldClosed(TypedDict):
@@ -205,37 +184,28 @@ class RefundDecided(TypedDict):
     reason: str
 
 
-class CreatorEarned(TypedDict):
+class CreatorEarned(Posted):
     """A creator's share of a run that is over may be withdrawn."""
 
-    group: str
-    asked: str
     creator: str
     amountMilli: int
     hold: str
-    legs: Legs
 
 
-class CreatorClawedBack(TypedDict):
+class CreatorClawedBack(Posted):
     """A creator's share of a refund was taken back; the platform bears the withdrawn ``shortMilli``."""
 
-    group: str
-    asked: str
     creator: str
     amountMilli: int
     refund: str
     shortMilli: int
-    legs: Legs
 
 
-class PointsWithdrawn(TypedDict):
+class PointsWithdrawn(Posted):
     """A creator was paid out."""
 
-    group: str
-    asked: str
     creator: str
     amountMilli: int
-    legs: Legs
 
 
 class RateSet(TypedDict):

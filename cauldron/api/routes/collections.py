@@ -12,13 +12,13 @@ from cauldron.api.shapes import (
     MAX_PAGE,
     Answer,
     Body,
-    PreconditionFailed,
     decode_cursor,
     etag,
     expected_version,
+    revising,
 )
 from cauldron.domain.collection import check_collection, parse_collection
-from cauldron.domain.errors import InvalidMany, StaleVersion
+from cauldron.domain.errors import InvalidMany
 from cauldron.domain.forecast import CategoryForecast, Forecast
 from cauldron.domain.plan import Selection
 from cauldron.ports.storage import Doc
@@ -226,12 +226,10 @@ async def replace(
 ) -> Response:
     """Needs If-Match. Cooks that run keep the version that they started with."""
     version = expected_version(request)
-    try:
+    with revising():
         doc = await studio.curating.replace(
             collection_id, body.definition, version=version, caller=caller_of(studio, who)
         )
-    except StaleVersion as stale:
-        raise PreconditionFailed(stale.message) from stale
     return _answer(doc)
 
 
@@ -241,10 +239,8 @@ async def remove(
 ) -> None:
     """Refused while a cook is active; cooks and pieces that were made stay. If-Match is optional."""
     version = expected_version(request) if "if-match" in request.headers else None
-    try:
+    with revising():
         await studio.curating.remove(collection_id, version=version, caller=caller_of(studio, who))
-    except StaleVersion as stale:
-        raise PreconditionFailed(stale.message) from stale
 
 
 @router.get("/{collection_id}/count", summary="Count the pieces that a collection admits")

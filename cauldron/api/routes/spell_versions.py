@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from cauldron.api.access import Editor, Reader, TheStudio
 from cauldron.api.answers import json_answer
-from cauldron.api.routes.spells import SpellName, VersionSummary, find_spell, spellbook, version_summary
+from cauldron.api.routes.spells import SpellName, VersionSummary, own_spell, version_summary
 from cauldron.api.shapes import Answer, Body
 from cauldron.services.spell_versions import DRAFT, MAX_REASON, MOST_PREVIEWS, SpellVersions, margin_of
 
@@ -82,8 +82,7 @@ async def retire_version(
     spell: SpellName, version: Version, body: RetireBody, studio: TheStudio, who: Editor
 ) -> Response:
     """Nothing new is begun with it, open invoices included; what pinned it goes on. Its page answers 410."""
-    book = await spellbook(studio, who)
-    record = await find_spell(book, spell)
+    book, record = await own_spell(studio, who, spell)
     record, found = await SpellVersions(book=book).retire(
         record["slug"], version=version, reason=body.reason, now_ms=studio.clock()
     )
@@ -97,8 +96,7 @@ async def retire_version(
 )
 async def restore_version(spell: SpellName, version: Version, studio: TheStudio, who: Editor) -> Response:
     """It is offered again if it was on offer, and nothing has taken its place."""
-    book = await spellbook(studio, who)
-    record = await find_spell(book, spell)
+    book, record = await own_spell(studio, who, spell)
     record, found = await SpellVersions(book=book).restore(
         record["slug"], version=version, now_ms=studio.clock()
     )
@@ -117,8 +115,7 @@ async def diff_versions(
     who: Reader,
 ) -> Response:
     """Field by field; without more said, what publishing the draft would change."""
-    book = await spellbook(studio, who)
-    record = await find_spell(book, spell)
+    book, record = await own_spell(studio, who, spell)
     before = before or str(record["publishedVersion"] or DRAFT)
     sides = [None if side == DRAFT else int(side) for side in (before, after)]
     changes = await SpellVersions(book=book).diff(record["slug"], before=sides[0], after=sides[1])
@@ -129,8 +126,7 @@ async def diff_versions(
 @router.put("/{spell}/margin", summary="Set the creator's margin", responses={200: {"model": MarginAnswer}})
 async def set_margin(spell: SpellName, body: MarginBody, studio: TheStudio, who: Editor) -> Response:
     """From the next quote on; what was quoted keeps its price. It is posted to your account at capture."""
-    book = await spellbook(studio, who)
-    record = await find_spell(book, spell)
+    book, record = await own_spell(studio, who, spell)
     changed = await SpellVersions(book=book).set_margin(
         record["slug"],
         markup_bps=round(body.percent * 100),
@@ -147,8 +143,7 @@ async def set_margin(spell: SpellName, body: MarginBody, studio: TheStudio, who:
 )
 async def choose_previews(spell: SpellName, body: PreviewsBody, studio: TheStudio, who: Editor) -> Response:
     """From outputs of its own casts; they become visible to everybody who may see the spell."""
-    book = await spellbook(studio, who)
-    record = await find_spell(book, spell)
+    book, record = await own_spell(studio, who, spell)
     changed = await SpellVersions(book=book).choose_previews(
         record["slug"], body.outputs, now_ms=studio.clock()
     )

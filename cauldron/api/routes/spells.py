@@ -13,10 +13,10 @@ from cauldron.api.shapes import (
     MAX_PAGE,
     Answer,
     Body,
-    PreconditionFailed,
     decode_cursor,
     etag,
     expected_version,
+    revising,
 )
 from cauldron.bootstrap import Studio
 from cauldron.domain.errors import Duplicate, InvalidMany, NotFound, Problem, StaleVersion
@@ -153,6 +153,12 @@ async def find_spell(book: Spellbook, name: str) -> Doc:
         return await book.record(name)
 
 
+async def own_spell(studio: Studio, who: Principal, name: str) -> tuple[Spellbook, Doc]:
+    """The caller's book and the spell of that name in it. Raises NotFound."""
+    book = await spellbook(studio, who)
+    return book, await find_spell(book, name)
+
+
 def spell_summary(record: Doc) -> dict[str, Any]:
     """A spell as a list shows it."""
     return picked(record, FIELDS, spellId="_id") | {"margin": margin_of(record)}
@@ -235,8 +241,7 @@ async def validate_spell(body: SpellBody, studio: TheStudio, who: Reader) -> Res
 @router.get("/spells/{spell}", summary="Look at a spell", responses={200: {"model": SpellAnswer}})
 async def get_spell(spell: SpellName, studio: TheStudio, who: Reader) -> Response:
     """Its draft, what keeps it from being published, and its entity tag."""
-    book = await spellbook(studio, who)
-    return _answer(book, await find_spell(book, spell))
+    return _answer(*await own_spell(studio, who, spell))
 
 
 @router.put("/spells/{spell}", summary="Edit a spell's draft", responses={200: {"model": SpellAnswer}})
@@ -244,8 +249,7 @@ async def edit_spell(
     request: Request, spell: SpellName, body: SpellBody, studio: TheStudio, who: Editor
 ) -> Response:
     """The whole document anew; `If-Match` names the revision it was made from."""
-    book = await spellbook(studio, who)
-    record = await find_spell(book, spell)
+    book, record = await own_spell(studio, who, spell)
     return await _saved(studio, who, book, record, document=body.document, revision=expected_version(request))
 
 
@@ -253,7 +257,7 @@ async def _saved(
     studio: Studio, who: Principal, book: Spellbook, record: Doc, *, document: Any, revision: int
 ) -> Response:
     await studio.workshop.media.check(document, caller=caller_of(studio, who), path="document")
-    try:
+    with revising():
         saved = await book.save(
             document,
             new_id=studio.new_id(),
@@ -261,8 +265,6 @@ async def _saved(
             spell_id=record["_id"],
             revision=revision,
         )
-    except StaleVersion as stale:
-        raise PreconditionFailed(stale.message) from stale
     return _answer(book, saved.record)
 
 
@@ -273,8 +275,8 @@ async def change_spell(
     request: Request, spell: SpellName, body: ChangeBody, studio: TheStudio, who: Editor
 ) -> Response:
     """`If-Match` names the revision."""
-    book = await spellbook(studio, who)
-    record, revision = await find_spell(book, spell), expected_version(request)
+    book, record = await own_spell(studio, who, spell)
+    revision = expected_version(request)
     document = record["draft"] | {"visibility": body.visibility}
     return await _saved(studio, who, book, record, document=document, revision=revision)
 
@@ -282,12 +284,9 @@ async def change_spell(
 @router.delete("/spells/{spell}", status_code=204, summary="Take a spell away")
 async def delete_spell(request: Request, spell: SpellName, studio: TheStudio, who: Editor) -> Response:
     """Its versions stay for what pinned them; `If-Match` names the revision."""
-    book = await spellbook(studio, who)
-    record, revision = await find_spell(book, spell), expected_version(request)
-    try:
-        await book.delete(record["slug"], now_ms=studio.clock(), revision=revision)
-    except StaleVersion as stale:
-        raise PreconditionFailed(stale.message) from stale
+    book, record = await own_spell(studio, who, spell)
+    with revising():
+        await book.delete(record["slug"], now_ms=studio.clock(), revision=expected_version(request))
     return Response(status_code=204)
 
 
@@ -298,12 +297,11 @@ async def delete_spell(request: Request, spell: SpellName, studio: TheStudio, wh
 )
 async def publish_spell(request: Request, spell: SpellName, studio: TheStudio, who: Editor) -> Response:
     """The same content is never published twice; `If-Match` names the revision."""
-    book = await spellbook(studio, who)
-    record, revision = await find_spell(book, spell), expected_version(request)
-    try:
-        published = await book.publish(record["slug"], now_ms=studio.clock(), revision=revision)
-    except StaleVersion as stale:
-        raise PreconditionFailed(stale.message) from stale
+    book, record = await own_spell(studio, who, spell)
+    with revising():
+        published = await book.publish(
+            record["slug"], now_ms=studio.clock(), revision=expected_version(request)
+        )
     return json_answer(version_summary(published.version) | {"new": published.new})
 
 
@@ -314,12 +312,11 @@ async def publish_spell(request: Request, spell: SpellName, studio: TheStudio, w
 )
 async def unpublish_spell(request: Request, spell: SpellName, studio: TheStudio, who: Editor) -> Response:
     """Its versions stay for what uses them; `If-Match` names the revision."""
-    book = await spellbook(studio, who)
-    record, revision = await find_spell(book, spell), expected_version(request)
-    try:
-        changed = await book.unpublish(record["slug"], now_ms=studio.clock(), revision=revision)
-    except StaleVersion as stale:
-        raise PreconditionFailed(stale.message) from stale
+    book, record = await own_spell(studio, who, spell)
+    with revising():
+        changed = await book.unpublish(
+            record["slug"], now_ms=studio.clock(), revision=expected_version(request)
+        )
     return _answer(book, changed)
 
 
@@ -334,7 +331,7 @@ async def list_versions(
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
     """Latest first."""
-    record = await find_spell(await spellbook(studio, who), spell)
+    _, record = await own_spell(studio, who, spell)
     listing = Listing(table=VERSIONS, where={"spellId": record["_id"]}, order=("-version",))
     after = decode_cursor(cursor, fields=2) if cursor is not None else None
     return page_answer(await listing.page(studio.store, limit=limit, after=after), version_summary)
@@ -352,7 +349,7 @@ async def get_version(
     who: Reader,
 ) -> Response:
     """Its document, as it was published."""
-    record = await find_spell(await spellbook(studio, who), spell)
+    _, record = await own_spell(studio, who, spell)
     [found] = await studio.store.get(VERSIONS, [f"{record['_id']}@{version}"])
     if found is None:
         raise NotFound(f"the spell has no version {version}")
