@@ -90,6 +90,21 @@ def test_a_double_click_and_a_repeated_key_give_the_same_invoice(world, run):
     run(story())
 
 
+def test_a_changed_price_is_another_invoice_and_the_open_one_keeps_its_own(world, run):
+    async def story():
+        old = await world.invoicing.issue(QUOTE)
+        dearer = replace(QUOTE, cost_milli=900, cap_milli=1_200)
+        new = await world.invoicing.issue(dearer)
+        assert (new["costPts"], new["capPts"]) == (0.9, 1.2)
+        other_rate = replace(QUOTE, terms=replace(TERMS, rate_id="later"))
+        assert (await world.invoicing.issue(other_rate))["rateId"] == "later"
+        used = await world.invoicing.consume(old["invoiceId"], account="ann", slug="lantern")
+        assert used.opened.charge.cap_milli == 1_000
+        assert used.opened.charge.terms == TERMS
+
+    run(story())
+
+
 def test_expired_foreign_and_wrong_invoices_start_nothing(world, run):
     async def story():
         token = (await world.invoicing.issue(QUOTE))["invoiceId"]

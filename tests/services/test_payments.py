@@ -335,10 +335,13 @@ def test_while_the_rail_is_down_events_wait(till, run):
             await till.payments.round()
             till.world.clock.pass_ms(1_000)
         assert await till.deposits() == 0
+        [waits] = await till.world.store.find(PAYMENT_EVENTS, {}, limit=2)
+        assert (waits["status"], waits["tries"] > 1) == ("pending", True)
         till.rail.down = False
         till.world.clock.pass_ms(400_000)
         await till.payments.round()
         assert await till.deposits() == 1
+        assert await till.payments.round() == 0  # nothing is left to look into
 
     run(story())
 

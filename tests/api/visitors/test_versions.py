@@ -77,6 +77,21 @@ def test_what_is_retired_is_gone_for_visitors_and_there_for_what_pinned_it(marke
     run(story())
 
 
+def test_a_retired_version_is_not_cast_though_a_newer_one_is_offered(market, run):
+    async def story():
+        await market.publish("newer", dear=True)
+        await market.grant(market.account("bob"), 60)
+        old = (await market.quoted("bob", "newer"))["invoiceId"]
+        await market.publish("newer", dear=True, description="Anew.")
+        await versions(market, "newer", "1/retire")
+        before = await market.balance(market.account("bob"))
+        assert code(await market.cast("bob", "newer", old)) == (409, "spell_retired")
+        assert await market.balance(market.account("bob")) == before
+        assert (await market.quoted("bob", "newer"))["spellVersion"] == "2"
+
+    run(story())
+
+
 def test_a_retired_private_spell_is_as_good_as_none(market, run):
     async def story():
         await market.publish("hidden", visibility="private")
