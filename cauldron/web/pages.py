@@ -38,6 +38,7 @@ class Visitor:
     csrf: str = ""
     is_known: bool = False  # signed in, or at this machine while it has no owner
     is_guest: bool = False
+    is_local: bool = False  # at this machine while the studio has no owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,3 +120,48 @@ def test_a_title_with_markup_stays_text(stage, visit):
 def test_the_script_keeps_to_its_budget():
     script = resources.files("cauldron.web").joinpath("static/spell-execute.js").read_bytes()
     assert len(gzip.compress(script, 9)) <= BUDGET_BYTES
+
+
+def test_two_windows_cast_with_their_own_words(stage, visit):
+    """They look at one open invoice; each pays with one of its own."""
+    pages = [visit(f"{stage.address}/spells/lantern") for _ in range(2)]
+    for page, words in zip(pages, ("Left", "Right"), strict=True):
+        expect(page.locator("#cast")).to_be_enabled()
+        page.get_by_label("Words").fill(words)
+    for page in pages:
+        page.locator("#cast").click()
+    shown = []
+    for page in pages:
+        expect(page.locator("#state")).to_have_text("Done")
+        shown.append(page.locator("#gallery img").get_attribute("src"))
+    assert shown[0] != shown[1]
+
+
+def test_a_picture_that_cannot_be_taken_is_told_beside_its_field(stage, visit, tmp_path):
+    page = visit(f"{stage.address}/spells/postcard")
+    expect(page.locator("#cast")).to_be_enabled()
+    (tmp_path / "poem.png").write_text("a poem")
+    field = page.locator(".field:has(#in-vista)")
+    page.locator("#in-vista").set_input_files(tmp_path / "poem.png")
+    expect(field.locator(".wrong")).to_have_text("This is no PNG, JPEG, WebP or GIF image.")
+    assert page.locator("#in-vista").get_attribute("aria-invalid") == "true"
+    visit.complaints.clear()  # the browser notes the 422
+    with (tmp_path / "huge.png").open("wb") as huge:
+        huge.truncate(70 * 2**20)
+    page.locator("#in-vista").set_input_files(tmp_path / "huge.png")  # which is not even sent
+    expect(field.locator(".wrong")).to_have_text("This has 70 MB; a picture may have 64.")
+    page.locator("#in-vista").set_input_files(VISTA)
+    expect(field).to_contain_text("Ready: ")
+    expect(field.locator(".wrong")).to_be_hidden()
+
+
+def test_titles_run_as_their_script_does_and_a_spell_without_pictures_takes_one_column(stage, visit):
+    title = "مدينة الضوء القديمة"
+    stage.run(publish(stage.studio, LANTERN | {"name": title, "slug": "city"}))
+    page = visit(f"{stage.address}/spells/city")
+    heading = page.get_by_role("heading", level=1)
+    assert heading.evaluate("(node) => getComputedStyle(node).direction") == "rtl"
+    about, work = page.locator(".about").bounding_box(), page.locator(".work").bounding_box()
+    assert work["y"] >= about["y"] + about["height"]
+    page = visit(f"{stage.address}/spells/postcard")
+    assert page.locator(".work").bounding_box()["x"] > page.locator(".about").bounding_box()["x"] + 300

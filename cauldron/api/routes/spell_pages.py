@@ -118,6 +118,7 @@ def visitor_of(request: Request) -> Visitor:
         csrf=token.csrf if token and who.via == "session" else "",
         is_known=not who.is_guest,
         is_guest=who.is_guest,
+        is_local=who.via == "local",
     )
 
 

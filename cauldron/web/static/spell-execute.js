@@ -15,8 +15,8 @@ function el(tag, props = {}, ...children) {
   return node;
 }
 
-async function ask(path, body) {
-  const headers = csrf ? { "x-csrf-token": csrf } : {};
+async function ask(path, body, headers = {}) {
+  if (csrf) headers["x-csrf-token"] = csrf;
   const form = body instanceof FormData;
   if (body && !form) headers["content-type"] = "application/json";
   const init = body ? { method: "POST", headers, body: form ? body : JSON.stringify(body) } : { headers };
@@ -43,7 +43,7 @@ function field(name, whole, required, value) {
   const schema = { ...(whole.anyOf?.[0] ?? {}), ...whole };
   const id = `in-${name}`;
   const wrong = el("span", { className: "wrong", id: `${id}-wrong` });
-  const help = el("small", { id: `${id}-help`, textContent: schema.description ?? "" });
+  const help = el("small", { id: `${id}-help`, textContent: schema.description ?? "", dir: "auto" });
   const made = control(schema, { id, name, "aria-describedby": `${help.id} ${wrong.id}` }, value, required);
   const text = [words(name), required ? "" : el("span", { className: "need", textContent: " (optional)" })];
   const label = made.group
@@ -56,6 +56,7 @@ function field(name, whole, required, value) {
       input.setAttribute("aria-invalid", Boolean(message));
     }
   };
+  made.tell = tell;
   const read = () => {
     tell("");
     let found;
@@ -88,7 +89,7 @@ function control(schema, props, value, required) {
   if (schema.type === "array" && isColor(schema.items ?? {})) return colors(schema, props, value);
   if (schema.type === "string") {
     const long = (schema.maxLength ?? 0) > 120;
-    const node = el(long ? "textarea" : "input", { ...props, value: value ?? "" });
+    const node = el(long ? "textarea" : "input", { ...props, dir: "auto", value: value ?? "" });
     if (schema.maxLength) node.maxLength = schema.maxLength;
     return { node, read: () => node.value || undefined };
   }
@@ -162,11 +163,14 @@ function colors(schema, props, value) {
   return { node, group: true, read: () => [...list.children].map((each) => each.value) };
 }
 
+const MOST_BYTES = 64 * 2 ** 20; // as the studio takes them
+
 function picture(props, value) {
   let ref = value, busy;
   const shown = el("img", { alt: "", hidden: true });
+  const empty = "Choose, drop or paste a picture.";
   const file = el("input", { ...props, type: "file", accept: "image/png,image/jpeg,image/webp,image/gif" });
-  const said = el("span", { className: "quiet", role: "status", textContent: "Choose, drop or paste a picture." });
+  const said = el("span", { className: "quiet", role: "status", textContent: empty });
   const box = el("div", { className: "drop" }, shown, el("div", {}, file, said));
   const show = () => {
     shown.hidden = !ref;
@@ -174,17 +178,26 @@ function picture(props, value) {
     shown.src = mediaPath(ref, 128);
     said.textContent = ref.width ? `Ready: ${ref.width} × ${ref.height} pixels.` : "Ready.";
   };
+  const fail = (why) => {
+    busy = ref = undefined;
+    show();
+    said.textContent = empty;
+    made.tell(why);
+  };
   const take = async (chosen) => {
     if (!chosen) return;
+    made.tell("");
+    if (chosen.size > MOST_BYTES) return fail(`This has ${(chosen.size / 2 ** 20).toFixed()} MB; a picture may have ${MOST_BYTES / 2 ** 20}.`);
     const body = new FormData();
     body.append("file", chosen);
     said.textContent = "Uploading…";
-    busy = ask("/api/v1/uploads", body).then(
-      ({ items }) => { ref = items[0].ref; show(); },
-      (problem) => { ref = undefined; show(); said.textContent = problem.problems?.[0]?.message ?? problem.detail; },
-    );
-    await busy;
+    const mine = (busy = ask("/api/v1/uploads", body));
+    const { items, problems, detail } = await mine.catch((problem) => problem);
+    if (busy !== mine) return; // another one was chosen meanwhile
+    if (!items) return fail(problems ? `This ${problems[0].message}.` : detail);
     busy = undefined;
+    ref = items[0].ref;
+    show();
   };
   file.onchange = () => take(file.files[0]);
   box.ondragover = (event) => { event.preventDefault(); box.classList.add("over"); };
@@ -199,7 +212,8 @@ function picture(props, value) {
     if (busy) throw Error("The picture is still on its way.");
     return ref;
   };
-  return { node: box, read, drop: { box, take, isEmpty: () => !ref && !busy } };
+  const made = { node: box, read, drop: { box, take, isEmpty: () => !ref && !busy } };
+  return made;
 }
 
 document.addEventListener("paste", (event) => {
@@ -256,8 +270,12 @@ function ready() {
   at("price").textContent = most ? `${usual}up to ${pts(most)}` : "free";
 }
 
-async function price() {
-  quote = await ask("/api/v1/payments/invoice", { spellSlug: slug, asset: "points" });
+// To look at, the invoice that is open already will do; to pay, one of this very page: another window,
+// or somebody else on the same account, may cast on the open one with other words meanwhile.
+async function price(own) {
+  const headers = own ? { "idempotency-key": `${Date.now()}-${Math.random()}` } : {};
+  quote = await ask("/api/v1/payments/invoice", { spellSlug: slug, asset: "points" }, headers);
+  quote.own = own;
   ready();
 }
 
@@ -289,7 +307,7 @@ async function cast(event) {
   sessionStorage.setItem(kept, JSON.stringify(context));
   try {
     const before = quote?.capPts;
-    if (!quote || Date.parse(quote.expiry) - Date.now() < 5000) await price();
+    if (!quote?.own || Date.parse(quote.expiry) - Date.now() < 5000) await price(true);
     at("cast").disabled = true;
     if (quote.capPts > (before ?? 0)) {
       at("hint").textContent = `The price is up to ${pts(quote.capPts)} now. Press again to pay it.`;
@@ -335,7 +353,7 @@ function follow(creditTxId) {
   stream?.close();
   castId = undefined;
   steps = new Map(meta.steps.map(({ id, label, needs }) => {
-    const [shown, note, node] = [el("span", { textContent: label }), el("small"), el("li")];
+    const [shown, note, node] = [el("span", { textContent: label, dir: "auto" }), el("small"), el("li")];
     node.append(shown, note);
     return [id, { label, needs, node, note }];
   }));
@@ -433,7 +451,7 @@ function gallery(outputs) {
 function figure(name, value, index) {
   if (!value?.media) {
     const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-    return el("figure", {}, el("pre", { textContent: text, tabIndex: 0 }));
+    return el("figure", {}, el("pre", { textContent: text, tabIndex: 0, dir: "auto" }));
   }
   const path = mediaPath(value), kind = value.mime.split("/")[0];
   const said = el("span", { className: "quiet", role: "status" });
