@@ -5,7 +5,6 @@ the project's own. The status is asked for while another process writes 100 comm
 """
 
 import asyncio
-import contextlib
 import os
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from cauldron.config import Settings
 from cauldron.domain.commands import RecordPiece
 from cauldron.services.cooking import Wanted
 from cauldron.services.projecting import stream_of
-from tests.mongod import database
+from tests.mongod import database, server
 
 PIECES = int(os.environ.get("HTTP_PIECES", "100000"))
 SECONDS = 8.0
@@ -139,8 +138,8 @@ def _row(name: str, ours: float, bound: float, said: str, unit: str) -> harness.
 def main() -> None:
     """Both engines."""
     rows = measure("SQLite", "")
-    with contextlib.ExitStack() as stack:
-        rows += measure("MongoDB", stack.enter_context(database()))
+    with server() as nodes, database(nodes) as url:
+        rows += measure("MongoDB", url)
     harness.record("http", rows, notes={"pieces": PIECES, "seconds": SECONDS})
 
 

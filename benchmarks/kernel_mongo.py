@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from benchmarks import harness
 from cauldron.adapters.mongo import MongoStore
 from cauldron.ports.storage import Claim, Index, Insert, Patch, Table
-from tests.mongod import database
+from tests.mongod import database, server
 
 JOBS = Table(
     name="jobs",
@@ -104,7 +104,7 @@ async def delays(store: MongoStore, count: int = 300) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and record."""
-    with database() as url:
+    with server() as nodes, database(nodes) as url:
         rows = asyncio.run(measure(url))
     harness.record("kernel_mongo", rows)
 

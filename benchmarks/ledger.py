@@ -130,9 +130,9 @@ def main() -> int:
 def _on_mongo(url: str) -> float:
     if url:
         return measure(f"{url.rstrip('/')}/bench_{secrets.token_hex(4)}")
-    from tests.mongod import database
+    from tests.mongod import database, server
 
-    with database() as own:
+    with server() as nodes, database(nodes) as own:
         return measure(own)
 
 

@@ -92,7 +92,7 @@ def figures(place: Path, small: Path, large: Path) -> tuple[list[harness.Row], d
     flat = measured(large, "rehearse-0", str(place / "r1.db"))
     helped = measured(large, "rehearse-2", str(place / "r2.db"))
     applied = measured(small, "apply-2", str(place / "a2.db"))
-    with mongod.database() as url:
+    with mongod.server() as nodes, mongod.database(nodes) as url:
         live = measured(small, "apply-2", url)
     rows = [
         row("rehearse, one process", flat["perSecond"], 50_000, "documents/s"),

@@ -232,3 +232,13 @@ def database(nodes: ReplicaSet | None = None) -> Iterator[str]:
         if shared and nodes.served >= MOST_DATABASES and not nodes.in_use and nodes is single():
             single.cache_clear()
             nodes.stop()
+
+
+@contextlib.contextmanager
+def server() -> Iterator[ReplicaSet]:
+    """One node with a server's usual share of this machine, for benchmarks: tests share smaller ones."""
+    nodes = ReplicaSet(oplog_mb=1024, cache_gb=1.0)
+    try:
+        yield nodes
+    finally:
+        nodes.stop()
