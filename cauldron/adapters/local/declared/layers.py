@@ -1,18 +1,16 @@
 """The declaration of ``layers.compose``."""
 
 from cauldron.adapters.local.declared.ports import (
-    FORMAT,
     MAX_SIDE,
-    PICTURE,
-    QUALITY,
     choice,
     color,
+    drawing,
     flag,
     image,
     number,
     whole,
 )
-from cauldron.domain.tool import Kind, Port, Tool
+from cauldron.domain.tool import Kind, Port
 
 BLENDS = (
     "normal", "multiply", "screen", "overlay", "darken", "lighten", "color-dodge", "color-burn",
@@ -37,11 +35,10 @@ LAYER = Port(
     ),
 )
 
-COMPOSE = Tool(
-    id="layers.compose",
-    version="1.0.0",
-    display_name="Compose layers",
-    description=(
+COMPOSE = drawing(
+    "layers.compose",
+    name="Compose layers",
+    says=(
         "Stacks images from bottom to top into one picture. A layer is an image, or an object "
         "with image, blend, opacity, x, y, mask and fit. Normal blending equals Pillow's "
         "alpha_composite pixel by pixel; the other modes follow W3C Compositing."
@@ -61,8 +58,5 @@ COMPOSE = Tool(
         color("background", says="see-through when absent"),
         choice("fit", *FITS, says="what to do with layers of another size; exact refuses them"),
         flag("crisp", default=False, says="enlarge without smoothing, for pixel art"),
-        FORMAT,
-        QUALITY,
     ),
-    outputs=(PICTURE,),
 )

@@ -1,20 +1,18 @@
 """Declarations of the tools that make or change one picture."""
 
 from cauldron.adapters.local.declared.ports import (
-    FORMAT,
-    PICTURE,
-    QUALITY,
     SEED,
     choice,
     color,
     coloring,
+    drawing,
     flag,
     image,
     number,
     size,
     whole,
 )
-from cauldron.domain.tool import Kind, Port, Tool
+from cauldron.domain.tool import Kind, Port
 
 EFFECTS = (
     "blur", "sharpen", "grayscale", "sepia", "invert", "posterize", "solarize", "pixelate",
@@ -29,11 +27,10 @@ PATTERNS = (
 )  # fmt: skip
 AVATARS = ("creature", "robot", "mask", "ship")
 
-EFFECT = Tool(
-    id="image.effect",
-    version="1.0.0",
-    display_name="Image effect",
-    description="Changes the colours or the texture of a picture; its size and its transparency stay.",
+EFFECT = drawing(
+    "image.effect",
+    name="Image effect",
+    says="Changes the colours or the texture of a picture; its size and its transparency stay.",
     inputs=(
         image("image", required=True, says="at most 4096 × 4096 pixels"),
         choice("effect", *EFFECTS, says="what to do"),
@@ -41,17 +38,13 @@ EFFECT = Tool(
         color("dark", default="#1b1036", says="duotone: the shadows; edges, halftone: the ink"),
         color("light", default="#ffb86b", says="duotone: the lights"),
         SEED,
-        FORMAT,
-        QUALITY,
     ),
-    outputs=(PICTURE,),
 )
 
-NOISE = Tool(
-    id="noise.field",
-    version="1.0.0",
-    display_name="Noise field",
-    description="Smooth random fields: clouds, marble, ridges, contour maps.",
+NOISE = drawing(
+    "noise.field",
+    name="Noise field",
+    says="Smooth random fields: clouds, marble, ridges, contour maps.",
     inputs=(
         *size(),
         SEED,
@@ -62,17 +55,13 @@ NOISE = Tool(
         number("warp", 0, 4, default=1, says="how far the field is folded (kind warp and marble)"),
         number("contrast", 0, 1, default=0.5, says="how much of the palette's ends is used"),
         *coloring(),
-        FORMAT,
-        QUALITY,
     ),
-    outputs=(PICTURE,),
 )
 
-GRADIENT = Tool(
-    id="gradient",
-    version="1.0.0",
-    display_name="Gradient",
-    description="Blends colours without banding, mixed in OKLab so that the middle stays clear.",
+GRADIENT = drawing(
+    "gradient",
+    name="Gradient",
+    says="Blends colours without banding, mixed in OKLab so that the middle stays clear.",
     inputs=(
         *size(),
         choice("kind", *GRADIENTS),
@@ -93,17 +82,13 @@ GRADIENT = Tool(
         number("grain", 0, 1, default=0, says="film grain, seeded"),
         flag("dither", default=True, says="hide the steps of 8-bit colour"),
         SEED,
-        FORMAT,
-        QUALITY,
     ),
-    outputs=(PICTURE,),
 )
 
-PATTERN = Tool(
-    id="pattern.generate",
-    version="1.0.0",
-    display_name="Pattern",
-    description="Seeded geometric patterns with smooth edges.",
+PATTERN = drawing(
+    "pattern.generate",
+    name="Pattern",
+    says="Seeded geometric patterns with smooth edges.",
     inputs=(
         *size(),
         SEED,
@@ -113,17 +98,13 @@ PATTERN = Tool(
         number("disorder", 0, 1, default=0.5, says="how far the pattern leaves its order"),
         *coloring(),
         color("background", says="the palette's darkest colour when absent"),
-        FORMAT,
-        QUALITY,
     ),
-    outputs=(PICTURE,),
 )
 
-AVATAR = Tool(
-    id="pixel.avatar",
-    version="1.0.0",
-    display_name="Pixel avatar",
-    description="A mirrored pixel sprite with an outline, shading and eyes.",
+AVATAR = drawing(
+    "pixel.avatar",
+    name="Pixel avatar",
+    says="A mirrored pixel sprite with an outline, shading and eyes.",
     inputs=(
         SEED,
         choice("kind", *AVATARS),
@@ -132,8 +113,5 @@ AVATAR = Tool(
         *coloring(),
         color("background", says="see-through when absent"),
         flag("outline", default=True, says="a dark contour"),
-        FORMAT,
-        QUALITY,
     ),
-    outputs=(PICTURE,),
 )

@@ -1,8 +1,8 @@
-"""Short ways to write the ports that many built-in tools share."""
+"""Short ways to write what many built-in tools share."""
 
 from typing import Any
 
-from cauldron.domain.tool import Kind, Port
+from cauldron.domain.tool import Kind, Port, Tool
 
 MAX_SIDE = 4_096  # pixels
 MAX_SEED = 2**53 - 1  # the largest whole number that JavaScript keeps
@@ -87,3 +87,15 @@ SEED = whole("seed", 0, MAX_SEED, default=0, says="equal seeds give equal result
 FORMAT = choice("format", "png", "webp", "jpeg", says="of the file made; jpeg has no transparency")
 QUALITY = whole("quality", 1, 100, default=90, says="of webp (100: lossless) and jpeg")
 PICTURE = Port(name="image", kind=Kind.IMAGE, description="the picture made")
+
+
+def drawing(tool_id: str, *, name: str, says: str, inputs: tuple[Port, ...]) -> Tool:
+    """A tool that makes one picture, of a format and quality that are asked for."""
+    return Tool(
+        id=tool_id,
+        version="1.0.0",
+        display_name=name,
+        description=says,
+        inputs=(*inputs, FORMAT, QUALITY),
+        outputs=(PICTURE,),
+    )

@@ -1,13 +1,12 @@
 """Declarations of the tools that work on text, SVG, stored media and animation."""
 
 from cauldron.adapters.local.declared.ports import (
-    FORMAT,
     MAX_SEED,
-    PICTURE,
     QUALITY,
     SEED,
     choice,
     color,
+    drawing,
     flag,
     image,
     number,
@@ -30,11 +29,10 @@ FONT = Port(
 )
 MOTIONS = ("none", "bob", "sway", "rotate", "pulse", "drift", "fade")
 
-CARD = Tool(
-    id="text.card",
-    version="1.0.0",
-    display_name="Text card",
-    description="Sets a text on a coloured card or a picture, wrapped and fitted.",
+CARD = drawing(
+    "text.card",
+    name="Text card",
+    says="Sets a text on a coloured card or a picture, wrapped and fitted.",
     inputs=(
         words("text", 2_000, required=True, says="line breaks are kept"),
         words("caption", 200, says="small, below the text"),
@@ -51,10 +49,7 @@ CARD = Tool(
         color("background_to", says="a second colour makes a gradient"),
         image("background_image", says="covers the card"),
         number("shade", 0, 1, default=0.4, says="how much the picture is darkened"),
-        FORMAT,
-        QUALITY,
     ),
-    outputs=(PICTURE,),
 )
 
 TEMPLATE = Tool(
@@ -72,11 +67,10 @@ TEMPLATE = Tool(
     cpu_bound=False,
 )
 
-SVG = Tool(
-    id="svg.template",
-    version="1.0.0",
-    display_name="SVG template",
-    description=(
+SVG = drawing(
+    "svg.template",
+    name="SVG template",
+    says=(
         "Renders an SVG with values at {{name}}, escaped. Nothing outside the document is "
         "loaded; text uses the bundled font."
     ),
@@ -86,10 +80,7 @@ SVG = Tool(
         *size(),
         color("background", says="see-through when absent"),
         FONT,
-        FORMAT,
-        QUALITY,
     ),
-    outputs=(PICTURE,),
 )
 
 STATIC = Tool(
