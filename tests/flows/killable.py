@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -136,16 +136,21 @@ def count_refusals(k: Kitchen) -> None:
     k.streams.append = counted  # type: ignore[method-assign]  # an instance of this test's own
 
 
-def live(role: str, folder: str, fate: Fate) -> None:
-    """The whole life of a process."""
-    log = (Path(folder) / "log").open("a", buffering=1)
+def lived(folder: Path, life: Coroutine[Any, Any, None]) -> None:
+    """The whole life of a process; what it says and what it dies of goes to a log in ``folder``."""
+    log = (folder / "log").open("a", buffering=1)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
     os.dup2(log.fileno(), 2)
     try:
-        asyncio.run(_live(role, Path(folder), fate))
+        asyncio.run(life)
     except BaseException:
         traceback.print_exc(file=log)
         sys.exit(3)
+
+
+def live(role: str, folder: str, fate: Fate) -> None:
+    """The whole life of a process of this role."""
+    lived(Path(folder), _live(role, Path(folder), fate))
 
 
 async def _live(role: str, folder: Path, fate: Fate) -> None:

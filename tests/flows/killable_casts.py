@@ -6,16 +6,11 @@ that what was begun twice can be counted however many processes have died.
 
 import asyncio
 import hashlib
-import os
-import sys
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from cauldron.adapters.fs import FsBlobs
 from cauldron.adapters.mongo import MongoStore
@@ -39,7 +34,7 @@ from cauldron.services.ledger import Ledger
 from cauldron.services.recipes import Recipes
 from cauldron.services.sweeping import Sweeper
 from cauldron.services.working import Worker, WorkerOptions
-from tests.flows.killable import Doom, Fate
+from tests.flows.killable import Doom, Fate, lived
 from tests.kitchen import Tapped, new_id, wall_ms
 
 LEASE_MS = 150
@@ -66,11 +61,9 @@ def far_from(step: str) -> dict[str, str]:
     return {"step": step, "output": "text"}
 
 
-def diamond(*, near: bool = True, **more: Any) -> Snapshot:
+def diamond_document(**more: Any) -> dict[str, Any]:
     """One step, two beside each other, one that joins them, and an immediate one at the end."""
-    tools = {name: tool(name, **more) for name in ("begin", "left", "right", "join")}
-    tools["polish"] = tool("polish", adapter="local" if near else "far", deterministic=near)
-    document = {
+    return {
         "cauldronSpell": 1,
         "name": "Diamond",
         "inputs": [{"name": "word", "kind": "text", "required": True}],
@@ -86,8 +79,14 @@ def diamond(*, near: bool = True, **more: Any) -> Snapshot:
             {"id": "polish", "tool": "test.polish", "inputs": {"text": far_from("join")}},
         ],
         "output": {"step": "polish", "output": "text"},
-    }
-    return take_snapshot(check_document(document, ToolSet(tools.values()), source="test"))
+    } | more
+
+
+def diamond(*, near: bool = True, **more: Any) -> Snapshot:
+    """The diamond as it is run; its last step is far away too unless ``near``."""
+    tools = {name: tool(name, **more) for name in ("begin", "left", "right", "join")}
+    tools["polish"] = tool("polish", adapter="local" if near else "far", deterministic=near)
+    return take_snapshot(check_document(diamond_document(), ToolSet(tools.values()), source="test"))
 
 
 async def nothing(point: str) -> None:
@@ -207,16 +206,7 @@ class Stage:
             grace_s=self.grace_s,
             journal_of=Journals(self.casting, JobStore(self.store, COOK_JOBS)).of,
         )
-        worker = Worker(
-            store=self.store,
-            queues=[self.jobs],
-            executor=client,
-            clock=wall_ms,
-            new_id=new_id,
-            uniform=lambda: 0.0,
-            options=WorkerOptions(slots=slots, lease_ms=LEASE_MS, idle_poll_s=0.05),
-        )
-        return [worker, self.casting, Sweeper(self.store, [self.jobs], wall_ms, 0.02, 0.05, 0.2)]
+        return carriers(self.store, self.jobs, client, self.casting, slots=slots)
 
     @asynccontextmanager
     async def at_work(self) -> Any:
@@ -237,6 +227,20 @@ class Stage:
         return record
 
 
+def carriers(store: Store, queue: JobStore, client: Any, casting: Casting, *, slots: int = 4) -> list[Any]:
+    """A worker, the owner of casts and a sweeper, none of whom waits for long."""
+    worker = Worker(
+        store=store,
+        queues=[queue],
+        executor=client,
+        clock=wall_ms,
+        new_id=new_id,
+        uniform=lambda: 0.0,
+        options=WorkerOptions(slots=slots, lease_ms=LEASE_MS, idle_poll_s=0.05),
+    )
+    return [worker, casting, Sweeper(store, [queue], wall_ms, 0.02, 0.05, 0.2)]
+
+
 def store_at(url: str) -> Store:
     """The engine that a place names."""
     return MongoStore(url) if url.startswith("mongodb:") else SqliteStore(Path(url))
@@ -244,14 +248,7 @@ def store_at(url: str) -> Store:
 
 def live(url: str, folder: str, fate: Fate) -> None:
     """The whole life of a process that carries out casts."""
-    log = (Path(folder) / "log").open("a", buffering=1)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
-    os.dup2(log.fileno(), 2)
-    try:
-        asyncio.run(_live(url, Path(folder), fate))
-    except BaseException:
-        traceback.print_exc(file=log)
-        sys.exit(3)
+    lived(Path(folder), _live(url, Path(folder), fate))
 
 
 async def _live(url: str, folder: Path, fate: Fate) -> None:

@@ -1,18 +1,13 @@
 """Processes that post captures and keep the books, and may be killed at any write."""
 
 import asyncio
-import os
-import sys
-import traceback
 from pathlib import Path
-
-import structlog
 
 from cauldron.persistence.leases import Leases
 from cauldron.services.ledger import Ledger
 from cauldron.services.ledger_books import Books, bookkeeper
 from cauldron.services.ledger_captures import capture_followers
-from tests.flows.killable import Doom, Fate
+from tests.flows.killable import Doom, Fate, lived
 from tests.kitchen import kitchen, new_id, wall_ms
 
 LEASE_MS = 300
@@ -22,14 +17,7 @@ POINTS = tuple(f"{when}:{table}" for table in TABLES for when in ("before", "aft
 
 def post(folder: str, fate: Fate) -> None:
     """The whole life of a process that posts."""
-    log = (Path(folder) / "log").open("a", buffering=1)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
-    os.dup2(log.fileno(), 2)
-    try:
-        asyncio.run(_post(Path(folder), fate))
-    except BaseException:
-        traceback.print_exc(file=log)
-        sys.exit(3)
+    lived(Path(folder), _post(Path(folder), fate))
 
 
 async def _post(folder: Path, fate: Fate) -> None:

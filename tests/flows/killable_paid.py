@@ -7,14 +7,9 @@ in the middle of it.
 
 import asyncio
 import contextlib
-import os
-import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from cauldron.bootstrap import Studio
 from cauldron.config import Settings
@@ -27,11 +22,18 @@ from cauldron.ports.tools import ToolCall, ToolResult
 from cauldron.services.casting import Caller, Casting
 from cauldron.services.following import Follower
 from cauldron.services.ledger import Ledger
-from cauldron.services.sweeping import Sweeper
 from cauldron.services.tools import ToolRegistry
-from cauldron.services.working import Worker, WorkerOptions
-from tests.flows.killable import Doom, Fate
-from tests.flows.killable_casts import LEASE_MS, Near, Provider, Tap, far_from, nothing, tool
+from tests.flows.killable import Doom, Fate, lived
+from tests.flows.killable_casts import (
+    LEASE_MS,
+    Near,
+    Provider,
+    Tap,
+    carriers,
+    diamond_document,
+    nothing,
+    tool,
+)
 from tests.kitchen import Tapped, new_id, wall_ms
 
 ANN = Caller(account="ann")
@@ -43,26 +45,8 @@ FORGETFUL = "captures by hand, after the event"
 
 
 def diamond() -> dict[str, Any]:
-    """One step, two beside each other, one that joins them, and an immediate one at the end."""
-    return {
-        "cauldronSpell": 1,
-        "name": "Diamond",
-        "slug": SLUG,
-        "visibility": "public",
-        "inputs": [{"name": "word", "kind": "text", "required": True}],
-        "steps": [
-            {"id": "begin", "tool": "test.begin", "inputs": {"text": {"input": "word"}}},
-            {"id": "left", "tool": "test.left", "inputs": {"text": far_from("begin")}},
-            {"id": "right", "tool": "test.right", "inputs": {"text": far_from("begin")}},
-            {
-                "id": "join",
-                "tool": "test.join",
-                "inputs": {"text": far_from("left"), "also": far_from("right")},
-            },
-            {"id": "polish", "tool": "test.polish", "inputs": {"text": far_from("join")}},
-        ],
-        "output": {"step": "polish", "output": "text"},
-    }
+    """The diamond, offered to everybody."""
+    return diamond_document(slug=SLUG, visibility="public")
 
 
 class Named(Tapped):
@@ -193,36 +177,20 @@ def wired(home: Path, url: str, *, room: Path, tap: Tap = nothing, order: str = 
 
 def parts_of(studio: Studio) -> list[Any]:
     """What carries casts out and keeps the books."""
-    queue = studio.casting.jobs
     books = [part for _, part in studio.workshop.ledger_loops()]
     for part in books:
         if isinstance(part, Follower):
             part.renew_every_s = 0.05
-    worker = Worker(
-        store=studio.store,
-        queues=[queue],
-        executor=studio.execution,
-        clock=wall_ms,
-        new_id=new_id,
-        uniform=lambda: 0.0,
-        options=WorkerOptions(slots=4, lease_ms=LEASE_MS, idle_poll_s=0.05),
-    )
-    return [worker, studio.casting, Sweeper(studio.store, [queue], wall_ms, 0.02, 0.05, 0.2), *books]
+    return [*carriers(studio.store, studio.casting.jobs, studio.execution, studio.casting), *books]
 
 
 def live(home: str, url: str, room: str, token: str, fate: Fate, order: str = "") -> None:
     """The whole life of a process: it answers the visitor, carries the cast out and keeps the books."""
-    log = (Path(room) / "log").open("a", buffering=1)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
-    os.dup2(log.fileno(), 2)
-    try:
-        asyncio.run(_live(wired(Path(home), url, room=Path(room), tap=Doom(fate), order=order), room, token))
-    except BaseException:
-        traceback.print_exc(file=log)
-        sys.exit(3)
+    lived(Path(room), _live(home, url, room, token, fate, order))
 
 
-async def _live(studio: Studio, room: str, token: str) -> None:
+async def _live(home: str, url: str, room: str, token: str, fate: Fate, order: str) -> None:
+    studio = wired(Path(home), url, room=Path(room), tap=Doom(fate), order=order)
     await studio.open()
     word = Path(room).name
     async with asyncio.TaskGroup() as group:
