@@ -18,7 +18,7 @@ from cauldron.domain.errors import Unavailable
 from cauldron.persistence.leases import Leases
 from cauldron.services.audit_fixing import Fixing
 from cauldron.services.auditing import Auditing, chosen
-from cauldron.services.cleaning import LEASE_MS, Cleaning, Limits
+from cauldron.services.cleaning import LEASE_MS, TASKS, Cleaning, Limits
 from cauldron.services.erasing import Erasing
 from cauldron.services.marking import Sweeping
 from cauldron.services.migrating_writing import TABLES as MIGRATION_TABLES
@@ -93,21 +93,25 @@ def clean(
         typer.Option(
             "--task",
             metavar="TASK",
-            help="Only these of test-records, ended-jobs, old-rows, blobs; may be repeated.",
+            help=f"Only these of {', '.join(TASKS)}; may be repeated.",
         ),
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Remove; without it nothing is changed.")] = False,
     test_days: Annotated[float, typer.Option(min=0, help="Records of tests younger than this stay.")] = 1,
     job_days: Annotated[float, typer.Option(min=0, help="Done jobs younger than this stay.")] = 30,
+    payment_days: Annotated[
+        float, typer.Option(min=7, help="Events of payment rails younger than this stay.")
+    ] = 90,
     grace_hours: Annotated[
         float, typer.Option(min=0, help="Blobs used within this time stay; at least 2 beside processes.")
     ] = 24,
     as_json: AsJson = False,
 ) -> None:
-    """Remove records of tests, jobs of ended cooks, old rows, and blobs that nothing refers to."""
+    """Remove records of tests, jobs of ended cooks, old events and rows, and blobs nothing refers to."""
     limits = Limits(
         test_ms=round(test_days * DAY_MS),
         jobs_ms=round(job_days * DAY_MS),
+        payments_ms=round(payment_days * DAY_MS),
         grace_ms=round(grace_hours * HOUR_MS),
     )
 
@@ -244,10 +248,10 @@ def _fix_lines(fixes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _clean_lines(tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for task in tasks:
         if task.get("why"):
-            yield f"{task['task']:<13} {task['why']}"
+            yield f"{task['task']:<14} {task['why']}"
             continue
         left = f", {task['left']:,} left in use" if task["left"] else ""
-        yield f"{task['task']:<13} {task['records']:,} ({task['sizeBytes']:,} bytes){left}"
+        yield f"{task['task']:<14} {task['records']:,} ({task['sizeBytes']:,} bytes){left}"
         for table, records in sorted(task["byTable"].items()):
             yield f"  {table:<19} {records:,}"
 

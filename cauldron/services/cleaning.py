@@ -15,7 +15,7 @@ from cauldron.domain.cook_state import ENDED
 from cauldron.domain.errors import Invalid, Refused
 from cauldron.domain.times import iso
 from cauldron.persistence.leases import Leases
-from cauldron.persistence.ledger_tables import LEDGER, POSTINGS
+from cauldron.persistence.ledger_tables import LEDGER, PAYMENT_EVENTS, POSTINGS
 from cauldron.persistence.streams import Commit
 from cauldron.persistence.tables import CAST_EVENTS, COOK_EVENTS, COOK_JOBS, GATES
 from cauldron.ports.storage import Delete, Doc, Expunge, Op, Store
@@ -24,7 +24,7 @@ from cauldron.services.audit_streams import stream_firsts
 from cauldron.services.auditing import pages
 from cauldron.services.marking import Sweeping
 
-TASKS = ("test-records", "ended-jobs", "old-rows", "blobs")
+TASKS = ("test-records", "ended-jobs", "payment-events", "old-rows", "blobs")
 LEASE = "clean"
 LEASE_MS = 60_000
 LEAST_GRACE_MS = 2 * 3_600_000  # while anything is at work; see ports/sweeping
@@ -41,6 +41,7 @@ class Limits:
 
     test_ms: int = DAY_MS
     jobs_ms: int = 30 * DAY_MS
+    payments_ms: int = 90 * DAY_MS  # rails repeat an event for days, not for months
     rows_ms: int = DAY_MS
     plans_ms: int = 30 * DAY_MS
     grace_ms: int = DAY_MS  # a blob used within this time stays
@@ -127,6 +128,7 @@ class Cleaning:
         steps: Mapping[str, Callable[..., Awaitable[Count]]] = {
             "test-records": self.test_records,
             "ended-jobs": self._ended_jobs,
+            "payment-events": self._payment_events,
             "old-rows": self._old_rows,
             "blobs": self._blobs,
         }
@@ -235,6 +237,19 @@ class Cleaning:
         ids = sorted(cook_ids)
         docs = await self.store.get("cook_status", ids) if ids else []
         return {i for i, doc in zip(ids, docs, strict=True) if doc is None or doc["state"] in ENDED}
+
+    async def _payment_events(self, *, apply: bool) -> Count:
+        """What rails told long ago and was looked into; told again, the charge's id posts nothing anew."""
+        count, before = Count(), self.clock() - self.limits.payments_ms
+        async for page in self._pages(PAYMENT_EVENTS):
+            old = [doc for doc in page if not _after(doc["receivedAt"], before)]
+            removed = [doc for doc in old if doc["status"] != "pending"]
+            count.left += len(old) - len(removed)
+            for doc in removed:
+                count.add(PAYMENT_EVENTS, doc)
+            ops = [Delete(PAYMENT_EVENTS, doc["_id"], {"status": doc["status"]}) for doc in removed]
+            await self._commit(ops, apply=apply)
+        return count
 
     async def _old_rows(self, *, apply: bool) -> Count:
         """Workers and leases long over, gates of cooks that are gone, and where old plans are kept.

@@ -144,7 +144,7 @@ def test_clean_counts_then_removes(cauldron, studio):
     assert (blobs["task"], blobs["records"], answer(dry)["sizeBytes"]) == ("blobs", 1, len(b"bytes of stray"))
     assert "nothing was changed" in cauldron("clean").stderr
     done = cauldron("clean", "--apply", "--task", "blobs")
-    assert done.stdout.startswith("blobs         1 (14 bytes)")
+    assert done.stdout.startswith("blobs          1 (14 bytes)")
     assert answer(cauldron("clean", "--json", "--task", "blobs"))["tasks"][0]["records"] == 0
 
 

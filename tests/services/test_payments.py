@@ -17,6 +17,7 @@ from cauldron.domain.payment import DAY_MS, LIFE_MS, PaymentsOff
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.ledger_tables import PAYMENT_EVENTS, PAYMENTS
 from cauldron.ports.payments import WebhookRejected
+from cauldron.services.cleaning import Cleaning
 from cauldron.services.formats import load_schema
 from cauldron.services.payments import Payments
 from tests.contracts.conftest import STORES
@@ -342,6 +343,43 @@ def test_while_the_rail_is_down_events_wait(till, run):
         await till.payments.round()
         assert await till.deposits() == 1
         assert await till.payments.round() == 0  # nothing is left to look into
+
+    run(story())
+
+
+def test_events_of_long_ago_go_and_one_that_comes_again_is_still_the_same_deposit(till, run):
+    def cleaning():
+        async def is_idle():
+            return False
+
+        names = [table.name for table in ALL_TABLES]
+        return Cleaning(
+            store=till.world.store, tables=names, sweeping=None, leases=till.payments.leases,
+            clock=till.world.clock, environment="live", is_idle=is_idle, batch=2,
+        )  # fmt: skip
+
+    async def removed(*, apply=True):
+        [found] = await cleaning().run(["payment-events"], apply=apply)
+        return found["records"], found["left"]
+
+    async def story():
+        payment = await till.buy()
+        till.rail.pays(payment)
+        for number in range(3):
+            await till.tell(number, payment=payment)
+            await till.settle()
+        till.rail.down = True
+        await till.tell(3, payment=payment)  # waits
+        till.world.clock.pass_ms(89 * DAY_MS)
+        assert await removed() == (0, 0)
+        till.world.clock.pass_ms(2 * DAY_MS)
+        assert [await removed(apply=False), await removed(), await removed()] == [(3, 1), (3, 1), (0, 1)]
+        till.rail.down = False
+        again = [await till.tell(number, payment=payment) for number in (0, 1, 3)]
+        assert [each.fresh for each in again] == [True, True, False]
+        await till.settle()
+        assert (await till.deposits(), await till.balance()) == (1, (50, 0))
+        await till.check()
 
     run(story())
 
