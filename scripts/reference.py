@@ -4,7 +4,6 @@ A page marks a generated part with ``<!-- generated: NAME -->`` and ``<!-- end -
 between is replaced. A test holds the pages against what this module would write.
 """
 
-import importlib
 import inspect
 import re
 import sys
@@ -12,14 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import typer
-
 ROOT = Path(__file__).parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from cauldron import config  # noqa: E402
 from cauldron.cli import app as cli  # noqa: E402  (after the path, so that this runs as a file too)
+from cauldron.cli.contents import COMMANDS  # noqa: E402
 from cauldron.domain import events  # noqa: E402
 from scripts import error_tables, http_tables, record_tables  # noqa: E402
 from scripts.state_tables import TABLES, table  # noqa: E402
@@ -56,11 +54,8 @@ def _type_name(hint: Any) -> str:
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Every command of the CLI by its full name, groups left out."""
-    app = typer.Typer(name="cauldron", no_args_is_help=True, add_completion=False)
-    app.callback()(cli.root)
-    for noun in cli.NOUNS:
-        importlib.import_module(f"cauldron.cli.{noun}").register(app)
-    yield from _walk("cauldron", typer.main.get_command(app))
+    for word in COMMANDS:
+        yield from _walk(f"cauldron {word}", cli.found(word))
 
 
 def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -68,7 +63,7 @@ def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
     if below is None:
         yield name, command
         return
-    if command.invoke_without_command and name != "cauldron":
+    if command.invoke_without_command:
         yield name, command  # a command of its own besides what is below it
     for word, inner in below.items():
         yield from _walk(f"{name} {word}", inner)
@@ -91,7 +86,7 @@ def _command(name: str, command: Any) -> str:
 
 def _wanted(argument: Any) -> str:
     word = (argument.metavar or argument.name or "").upper()
-    word += "…" if argument.nargs == -1 else ""
+    word = word.rstrip("…") + ("…" if argument.nargs == -1 else "")
     return word if argument.required else f"[{word}]"
 
 

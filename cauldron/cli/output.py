@@ -25,10 +25,16 @@ COMMAND = "cauldron"
 def emit(result: Mapping[str, Any], *, as_json: bool, text: str | None = None) -> None:
     """Print a result to stdout, at once: one JSON object, or ``text`` for people."""
     if as_json:
-        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+        sys.stdout.write(_json(result) + "\n")
     else:
         sys.stdout.write((text if text is not None else _plain(result)) + "\n")
     sys.stdout.flush()  # the command may go on for long, and a pipe would keep the line
+
+
+def _json(result: Mapping[str, Any]) -> str:
+    """One line; letters are escaped where stdout cannot show them all."""
+    everything = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(result, ensure_ascii=not everything)
 
 
 def _plain(result: Mapping[str, Any]) -> str:
@@ -65,7 +71,7 @@ def size(count: int) -> str:
 def fail(error: CauldronError, *, as_json: bool) -> NoReturn:
     """Report one failure and leave: 2 for malformed input, 1 for what cannot be done."""
     if as_json:
-        sys.stdout.write(json.dumps(error_body(error), ensure_ascii=False) + "\n")
+        sys.stdout.write(_json(error_body(error)) + "\n")
     for line in error_lines(error):
         talk.print(line, style="red", markup=False, soft_wrap=True)
     raise typer.Exit(MALFORMED if isinstance(error, Invalid) else REFUSED)

@@ -27,7 +27,6 @@ def work(home):
 @pytest.fixture
 def call(home):
     """Run a command; returns (exit status, JSON on stdout)."""
-    cli.load([])
     runner = CliRunner()
 
     def run(*words):
