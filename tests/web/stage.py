@@ -1,18 +1,17 @@
 """A studio with a published spell behind a real server, run on a thread, for browsers and plain clients."""
 
-import asyncio
 import shutil
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
 from cauldron.bootstrap import Studio
 from cauldron.config import Settings
+from tests.api.foundation.threaded import Threaded
 from tests.api.live.live_world import serving
 
 ROOT = Path(__file__).parents[2]
@@ -60,27 +59,16 @@ async def show(studio: Studio, slug: str, picture: Path) -> None:
     await studio.spells.show_images(slug, [ref], now_ms=studio.clock())
 
 
-class Stage:
-    """``studio`` at work behind ``address``; coroutines are run on its loop."""
+class Stage(Threaded):
+    """``studio`` at work behind ``address``."""
 
     def __init__(self, home: Path) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._context = self._opened(home)
+        super().__init__(self._opened(home))
 
-    def run(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
-
-    def __enter__(self) -> "Stage":
-        self._thread.start()
-        self.studio, self.address = self.run(self._context.__aenter__())
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.studio, self.address = self.inside
         return self
-
-    def __exit__(self, *failure: object) -> None:
-        self.run(self._context.__aexit__(None, None, None))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
 
     @asynccontextmanager
     async def _opened(self, home: Path) -> AsyncIterator[tuple[Studio, str]]:

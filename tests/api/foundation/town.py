@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
@@ -29,9 +29,12 @@ DEFINITION: dict[str, Any] = {
 }
 
 
+AnyTown = TypeVar("AnyTown", bound="Town")
+
+
 @dataclass
 class Town:
-    """One server's studio and clients of it. ``nobody`` shows no key."""
+    """One server's studio with its people, and a client of each. ``nobody`` shows no key."""
 
     studio: Studio
     app: Any
@@ -41,10 +44,12 @@ class Town:
     def __getattr__(self, name: str) -> httpx2.AsyncClient:
         return self.clients[name]
 
-    def client(self, *, key: str | None = None, **headers: str) -> httpx2.AsyncClient:
-        transport = httpx2.ASGITransport(app=self.app, client=("127.0.0.1", 4711))
-        said = {"authorization": f"Bearer {key}"} if key else {}
-        return httpx2.AsyncClient(transport=transport, base_url=BASE, headers=said | headers, timeout=60)
+    def client(self, *, address: str = "127.0.0.1", base: str = BASE, **headers: str) -> httpx2.AsyncClient:
+        transport = httpx2.ASGITransport(app=self.app, client=(address, 4711))
+        said = {name.replace("_", "-"): value for name, value in headers.items()}
+        made = httpx2.AsyncClient(transport=transport, base_url=base, headers=said, timeout=60)
+        self.clients[f"client {len(self.clients)}"] = made
+        return made
 
     async def settle(self, name: str, role: Any) -> None:
         users, keys = self.studio.identity.users, self.studio.identity.keys
@@ -54,7 +59,7 @@ class Town:
             user = await users.add(name, role=role, actor="t", password=PASSWORD)
         who = Principal(account=user["account"], user=user["_id"], scopes=ROLES[role], via="session")
         self.users[name] = user
-        self.clients[name] = self.client(key=(await keys.create(who, label=name))[1])
+        self.clients[name] = self.client(authorization=f"Bearer {(await keys.create(who, label=name))[1]}")
 
     async def collection(self, who: str = "ann", **changes: Any) -> str:
         answer = await self.clients[who].post(
@@ -85,23 +90,29 @@ class Town:
                     return answer.json()
                 await asyncio.sleep(0.05)
 
-    async def close(self) -> None:
-        for client in self.clients.values():
+
+@asynccontextmanager
+async def peopled(kind: type[AnyTown], studio: Studio, *people: tuple[str, str]) -> AsyncIterator[AnyTown]:
+    """An open town in which these live, named with their roles."""
+    studio.passwords = CountedPasswords()
+    await studio.open()
+    town = kind(studio, create_app(studio))
+    try:
+        for name, role in people:
+            await town.settle(name, role)
+        town.clients["nobody"] = town.client()
+        yield town
+    finally:
+        await studio.feeds.close()
+        for client in town.clients.values():
             await client.aclose()
+        await studio.close()
 
 
 @asynccontextmanager
 async def town(home: Path, database_url: str = "", **settings: Any) -> AsyncIterator[Town]:
     """An open town: ann owns the place, bob creates on an account of his own, otto operates, eve serves."""
     studio = Studio(Settings(home=home, database_url=database_url, processes=1, slots=4, **settings))
-    studio.passwords = CountedPasswords()
-    await studio.open()
-    made = Town(studio, create_app(studio))
-    try:
-        for name, role in (("ann", "owner"), ("bob", "creator"), ("otto", "operator"), ("eve", "service")):
-            await made.settle(name, role)
-        made.clients["nobody"] = made.client()
+    people = (("ann", "owner"), ("bob", "creator"), ("otto", "operator"), ("eve", "service"))
+    async with peopled(Town, studio, *people) as made:
         yield made
-    finally:
-        await made.close()
-        await studio.close()

@@ -3,23 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from cauldron.api.app import create_app
 from cauldron.bootstrap import Studio
 from cauldron.config import Settings
-from cauldron.domain.identity import ROLES, Principal
 from cauldron.domain.tool import Costing
 from cauldron.services.spell_versions import SpellVersions
 from cauldron.services.tools import register_tools
+from tests.api.foundation.town import BASE, Town, peopled
 from tests.mongod import database
-from tests.services.identity_place import PASSWORD, CountedPasswords
 
-BASE = "http://localhost:8420"
 COST_MICRO_USD = 50_000  # 50 points at 1,000 micro-USD each
 DEAR = "9.0.0"  # the version of a built-in tool that has a tariff here
 LANTERN: dict[str, Any] = {
@@ -50,23 +47,10 @@ class LateStudio(Studio):
 
 
 @dataclass
-class Market:
-    """One studio with its people. ``nobody`` shows nothing."""
+class Market(Town):
+    """A town whose people sell and buy."""
 
     studio: LateStudio
-    app: Any
-    users: dict[str, Any] = field(default_factory=dict)
-    clients: dict[str, httpx2.AsyncClient] = field(default_factory=dict)
-
-    def __getattr__(self, name: str) -> httpx2.AsyncClient:
-        return self.clients[name]
-
-    def client(self, *, address: str = "127.0.0.1", base: str = BASE, **headers: str) -> httpx2.AsyncClient:
-        transport = httpx2.ASGITransport(app=self.app, client=(address, 4711))
-        said = {name.replace("_", "-"): value for name, value in headers.items()}
-        made = httpx2.AsyncClient(transport=transport, base_url=base, headers=said, timeout=60)
-        self.clients[f"client {len(self.clients)}"] = made
-        return made
 
     def browser(self, **more: Any) -> httpx2.AsyncClient:
         """A page of the studio itself."""
@@ -79,16 +63,6 @@ class Market:
         assert answer.status_code == 201, answer.text
         browser.headers["x-csrf-token"] = answer.json()["csrfToken"]
         return browser, answer.json()["account"]
-
-    async def settle(self, name: str, role: Any) -> None:
-        users, keys = self.studio.identity.users, self.studio.identity.keys
-        if role == "owner":
-            user = await users.set_up(name, PASSWORD)
-        else:
-            user = await users.add(name, role=role, actor="t", password=PASSWORD)
-        who = Principal(account=user["account"], user=user["_id"], scopes=ROLES[role], via="session")
-        self.users[name] = user
-        self.clients[name] = self.client(authorization=f"Bearer {(await keys.create(who, label=name))[1]}")
 
     def account(self, name: str) -> str:
         return str(self.users[name]["account"])
@@ -191,13 +165,8 @@ def code(answer: Any) -> Any:
 async def opened(home: Path, database_url: str = "", **settings: Any) -> AsyncIterator[Market]:
     """An open market."""
     studio = LateStudio(Settings(home=home, database_url=database_url, processes=1, slots=4, **settings))
-    studio.passwords = CountedPasswords()
-    await studio.open()
-    market = Market(studio, create_app(studio))
-    try:
-        for name, role in (("ann", "owner"), ("bob", "creator"), ("cora", "creator")):
-            await market.settle(name, role)
-        market.clients["nobody"] = market.client()
+    people = (("ann", "owner"), ("bob", "creator"), ("cora", "creator"))
+    async with peopled(Market, studio, *people) as market:
         dear = replace(
             studio.tools.resolve("text.card"), version=DEAR, costing=Costing(amount_micro_usd=COST_MICRO_USD)
         )
@@ -206,11 +175,6 @@ async def opened(home: Path, database_url: str = "", **settings: Any) -> AsyncIt
             studio.store, [dear], owner=studio.owner, actor="t", environment="live", now_ms=now
         )
         yield market
-    finally:
-        await studio.feeds.close()
-        for client in market.clients.values():
-            await client.aclose()
-        await studio.close()
 
 
 @contextmanager
