@@ -24,6 +24,7 @@ from cauldron.engine import Engine
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.leases import Leases
 from cauldron.persistence.ledger_tables import TABLES as LEDGER_TABLES
+from cauldron.persistence.schema import Upcasting
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS, CAST_JOBS, COOK_EVENTS, COOK_JOBS
 from cauldron.persistence.tables import TABLES as CORE_TABLES
@@ -82,14 +83,12 @@ class Studio:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         default = settings.home / "cauldron.db"
-        self.store = store_at(settings.database_url, default=default, synchronous=settings.synchronous)
+        self.stored = store_at(settings.database_url, default=default, synchronous=settings.synchronous)
+        self.store = Upcasting(self.stored)
         self.blobs = blobs_at(settings.blobs_url, settings)
         self.session = new_id()
-        folder = settings.blobs_path or settings.cache_path
-        self.pool = Pool(
-            command=[sys.executable, "-m", "cauldron.member", str(folder)],
-            size=settings.pool_size,
-        )
+        member = [sys.executable, "-m", "cauldron.member", str(settings.blobs_path or settings.cache_path)]
+        self.pool = Pool(command=member, size=settings.pool_size)
         spool = None if isinstance(self.blobs, FsBlobs) else self.blobs
         self.runners = {"local": LocalRunner(self.pool, spool)}
 

@@ -219,7 +219,7 @@ def status(as_json: AsJson = False) -> None:
 
     async def work(app: Studio) -> dict[str, Any]:
         await app.store.open(schema.TABLES)
-        tables = [await schema.standing(app.store, table) for table in schema.UPS]
+        tables = [await schema.standing(app.stored, table) for table in schema.UPS]
         runs = await app.store.find(schema.MIGRATIONS, {}, limit=1000)
         known = ("_id", "kind", "status", "documents", "startedAt", "finishedAt")
         return {
@@ -245,7 +245,7 @@ def up(
     async def work(app: Studio) -> dict[str, Any]:
         await app.store.open(schema.TABLES)
         done = [
-            await schema.backfill(app.store, table, clock=app.clock, apply=not dry_run)
+            await schema.backfill(app.stored, table, clock=app.clock, apply=not dry_run)
             for table in schema.UPS
         ]
         return {"applied": not dry_run, "tables": done}

@@ -8,7 +8,7 @@ guards every change with the version it came from, so writers at work are safe.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from cauldron.domain.times import from_iso, iso
 from cauldron.ports.storage import Claim, Doc, Op, Patch, Put, Store, Table, Where
@@ -78,16 +78,23 @@ def changes_for(table: str, doc: Doc, ups: Ups = UPS) -> dict[str, Any]:
 
 def raised(table: str, doc: Doc, ups: Ups = UPS) -> Doc:
     """The document as of the newest version; the same object when it is that already."""
-    if table not in ups or doc.get(FIELD) == newest(table, ups):
+    if version_of(doc) not in ups.get(table, {}):
         return doc
-    changes = changes_for(table, doc, ups)
-    return {**doc, **changes} if changes else doc
+    return {**doc, **changes_for(table, doc, ups)}
+
+
+class Counted(Store, Protocol):
+    """An engine, which knows how much each table holds."""
+
+    async def tables_info(self) -> dict[str, tuple[int, int]]:
+        """Table to its documents and their bytes."""
+        ...
 
 
 class Upcasting:
     """A store that hands out every document in its newest version; implements the ``Store`` port."""
 
-    def __init__(self, store: Store, ups: Ups = UPS) -> None:
+    def __init__(self, store: Counted, ups: Ups = UPS) -> None:
         self.store = store
         self._ups = ups
 
@@ -130,6 +137,10 @@ class Upcasting:
     async def close(self) -> None:
         """See the port."""
         await self.store.close()
+
+    async def tables_info(self) -> dict[str, tuple[int, int]]:
+        """See the engine."""
+        return await self.store.tables_info()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

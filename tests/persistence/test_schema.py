@@ -3,6 +3,8 @@
 import pytest
 
 from cauldron.adapters.sqlite import SqliteStore
+from cauldron.bootstrap import Studio
+from cauldron.config import Settings
 from cauldron.persistence import schema
 from cauldron.persistence.schema import Upcasting, backfill, changes_for, raised, standing, version_of
 from cauldron.ports.storage import Claim, Index, Insert, Patch, Table
@@ -129,3 +131,23 @@ def test_generation_outputs_of_version_1_get_what_the_audit_asks_for():
         "protocolNetPoints": 0, "costSource": "unknown", "deliveryStatus": "skipped",
     }  # fmt: skip
     assert changes_for("generationOutputs", {"responseTimestamp": "x"})["durationMs"] is None
+
+
+def test_a_studio_reads_records_of_an_earlier_version_as_of_today_until_they_are_raised(run, tmp_path):
+    """Outputs once said completed, and nothing of points or deliveries."""
+
+    async def story():
+        studio = Studio(Settings(home=tmp_path))
+        await studio.open()
+        await studio.stored.commit([Insert("generationOutputs", {"_id": "old", "status": "completed"})])
+        [read] = await studio.store.get("generationOutputs", ["old"])
+        [kept] = await studio.stored.get("generationOutputs", ["old"])
+        await studio.stored.open(schema.TABLES)
+        behind = await schema.standing(studio.stored, "generationOutputs")
+        await studio.close()
+        return read, kept, behind
+
+    read, kept, behind = run(story())
+    assert (read["status"], read["schemaVersion"], read["pointsSpent"]) == ("success", 2, 0)
+    assert kept["status"] == "completed"
+    assert behind.behind == 1
