@@ -20,7 +20,6 @@ MIMES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": 
 MAX_PIXELS = 50_000_000  # of all frames together, as the header declares
 MAX_FRAMES = 500
 MAX_SIDE = 32_767  # pixels; WebP holds 16,383
-WEBP_SIDE = 16_383
 AT_ONCE = 2  # pictures decoded at a time: each may take four bytes a pixel, twice
 _BROKEN = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, AttributeError,

@@ -82,5 +82,4 @@ Visiting = Annotated[Principal, Depends(needing("cast", "visit"))]  # guests, to
 Cook = Annotated[Principal, Depends(needing("cook"))]
 Reviewer = Annotated[Principal, Depends(needing("review"))]
 Exporter = Annotated[Principal, Depends(needing("export"))]
-Operator = Annotated[Principal, Depends(needing("operate"))]
 Admin = Annotated[Principal, Depends(needing("admin"))]

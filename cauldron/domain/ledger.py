@@ -14,7 +14,6 @@ from cauldron.domain.hashing import content_hash
 
 PROVIDER = "provider:cost"  # what tools cost
 PLATFORM = "platform:net"  # what is left to the platform; may go below zero
-MINTS = ("mint:paid", "mint:promo", "mint:adjust")  # where points come from
 EXPIRED = "expired"
 PAYOUT = "payout"
 KINDS = ("paid", "promo", "adjust")  # of grants

@@ -120,11 +120,6 @@ class Charged(NamedTuple):
     creator_milli: int
     overrun_milli: int  # what the price was beyond the cap: nobody pays it
 
-    @property
-    def net_milli(self) -> int:
-        """What is left to the platform."""
-        return self.taken_milli - self.provider_milli - self.creator_milli
-
 
 def cost_milli(cost_micro_usd: int, terms: Terms) -> int:
     """A cost in milli-points at the pinned rate, rounded up."""
@@ -208,15 +203,6 @@ def _told(line: Line, charged: Charged) -> dict[str, int]:
 def taken_of(steps: Iterable[Mapping[str, Any]]) -> int:
     """What was taken for steps in all, in milli-points."""
     return sum(step["charge"]["takenMilli"] for step in steps if "charge" in step)
-
-
-def charged_lines(steps: Iterable[Mapping[str, Any]], *, piece: int) -> list[Line]:
-    """The lines that charged steps were charged by."""
-    return [
-        Line(s["step"], piece, s.get("attempt", 1), s["charge"]["priceMilli"], s["charge"]["costMilli"])
-        for s in steps
-        if "charge" in s
-    ]
 
 
 def with_rate(terms: Terms, rate: Rate) -> Terms:

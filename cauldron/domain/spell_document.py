@@ -38,14 +38,8 @@ from cauldron.domain.strict_yaml import read_document
 from cauldron.domain.tool_document import TOOL_ID, parse_ports, port_document
 
 SPELL_FORMAT = 1
-MAX_SPELL_BYTES = 1_000_000
 MAX_ITEMS = 1_000
 FORMS = ("input", "step", "template", "object", "literal")
-
-
-def read_spell(text: str, *, source: str = "spell") -> Spell:
-    """The spell in YAML or JSON ``text``; :func:`parse_spell` names the errors."""
-    return parse_spell(read_document(text, source=source, max_bytes=MAX_SPELL_BYTES), source=source)
 
 
 def parse_spell(raw: Any, *, source: str = "") -> Spell:

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 TraitValue: TypeAlias = str | int | float
 MAX_RANGE = 1_000_000  # numbers in one range
-WEIGHT_IN_FILE_NAME = re.compile(r"(?P<name>.+)#(?P<weight>\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +127,3 @@ def walk(
         for position, option in enumerate(category.options):
             inner = f"{here}.options[{position}].categories"
             yield from walk(option.categories, path=inner, parent=category.name, host=option.name)
-
-
-def image_item(file_name: str) -> tuple[str, float]:
-    """Option name and weight of a file of an image set: ``moon#30.png`` is ``("moon", 30.0)``."""
-    stem = file_name.rpartition(".")[0] or file_name
-    found = WEIGHT_IN_FILE_NAME.fullmatch(stem)
-    return (found["name"], float(found["weight"])) if found else (stem, 1.0)

@@ -104,12 +104,6 @@ class JobStore:
         op = self._fenced(job["_id"], lease, body | dict(changes))
         return (await self.store.commit([op], atomic=False))[0] is None
 
-    async def give_back(self, jobs: Sequence[str], *, lease: Lease, now: int) -> None:
-        """Return unstarted jobs to the queue, as when a worker drains."""
-        body = {"status": "queued", "leaseId": None, "worker": None, "updatedAt": now}
-        ops: list[Op] = [self._fenced(job, lease, body) for job in jobs]
-        await self.store.commit(ops, atomic=False)
-
     def _fenced(self, job: str, lease: Lease, changes: Mapping[str, Any]) -> Patch:
         return Patch(self.table, job, changes, {"status": "running", "leaseId": lease.id})
 

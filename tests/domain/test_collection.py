@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cauldron.domain.collection import check_collection, media_paths, parse_collection
 from cauldron.domain.errors import InvalidMany
-from cauldron.domain.traits import Range, image_item
+from cauldron.domain.traits import Range
 from tests.domain.collection_samples import document, options, small_documents
 
 FULL = {
@@ -289,15 +289,3 @@ def test_ranges_know_their_numbers():
     assert tenths.index(0.35) is tenths.index("x") is tenths.index(1.0) is tenths.index("nan") is None
     assert Range(low=-5, high=5, pad=3).text(0) == "-005"
 
-
-@pytest.mark.parametrize(
-    ("file", "item"),
-    [
-        ("moon#30.png", ("moon", 30.0)),
-        ("moon.png", ("moon", 1.0)),
-        ("a#b.png", ("a#b", 1.0)),
-        (".x", (".x", 1.0)),
-    ],
-)
-def test_weights_in_file_names(file, item):
-    assert image_item(file) == item

@@ -19,7 +19,7 @@ from cauldron.domain.snapshot import (
     take_snapshot,
 )
 from cauldron.domain.spell import SLUG, slug_of, wrap_tool
-from cauldron.domain.spell_document import read_spell
+from cauldron.domain.spell_document import parse_spell
 from cauldron.domain.spell_graph import check_document, check_spell
 from cauldron.domain.spell_template import pieces_of, render
 from cauldron.domain.step_inputs import step_inputs
@@ -364,5 +364,6 @@ def test_every_name_makes_a_slug(name):
 
 
 def test_a_spell_reads_the_same_from_yaml_and_json():
-    assert read_spell(POSTCARD) == read_spell(json.dumps(read_document(POSTCARD)))
+    document = read_document(POSTCARD)
+    assert parse_spell(document) == parse_spell(read_document(json.dumps(document)))
     assert wrap_tool(TOOLS.resolve("noise.field")).slug == "noise-field"

@@ -46,15 +46,6 @@ class Counts:
     decoded: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """What rendering a list of pieces will cost, known before anything is rendered."""
-
-    bands: int
-    distinct: int
-    miss_rate: float  # with a cache that never evicts
-
-
 class Renderer:
     """Makes PNG files of layer stacks. One per process; its caches are bounded by bytes."""
 
@@ -104,13 +95,6 @@ class Renderer:
         with self._lock:
             stack = _Stack(self, canvas, layers, media=media)
             return np.concatenate([stack.pixels(index) for index in range(_band_count(canvas))])
-
-    def predict(self, canvas: Canvas, pieces: Sequence[Sequence[LayerSpec]], *, media: Media) -> Prediction:
-        """How many of the bands of ``pieces`` are distinct. Decodes each layer once."""
-        with self._lock:
-            keys = {key for layers in pieces for key in _Stack(self, canvas, layers, media=media).band_keys()}
-        bands = len(pieces) * _band_count(canvas)
-        return Prediction(bands=bands, distinct=len(keys), miss_rate=len(keys) / max(1, bands))
 
     def place(self, spec: LayerSpec, canvas: Canvas, *, media: Media) -> Place:
         """Where ``spec`` is visible; decodes it when seen for the first time."""

@@ -41,8 +41,3 @@ def _encoded(pixels: Pixels, kind: str, quality: int) -> bytes:
 def _on_paper(image: Image.Image) -> Image.Image:
     paper = Image.new("RGBA", image.size, (*PAPER, 255))
     return Image.alpha_composite(paper, image).convert("RGB")
-
-
-def rgba_of(image: Image.Image) -> Pixels:
-    """The pixels of ``image`` as RGBA, writable."""
-    return np.array(image.convert("RGBA"))

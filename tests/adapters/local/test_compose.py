@@ -126,16 +126,6 @@ def test_a_full_hit_renders_and_reads_nothing(shelf):
     assert (renderer.counts.missed, shelf.reads) == (missed, reads)
 
 
-def test_the_prediction_equals_what_is_rendered(shelf):
-    canvas, rows = Canvas(width=48, height=100), rows_of(specs_of(shelf, 12))
-    renderer = Renderer()
-    prediction = renderer.predict(canvas, rows, media=shelf)
-    for row in rows:
-        renderer.png(canvas, row, media=shelf)
-    assert prediction.distinct == renderer.counts.missed < prediction.bands
-    assert prediction.bands == renderer.counts.bands
-
-
 def test_caches_stay_within_their_bounds(shelf):
     renderer = Renderer(band_cache_bytes=40_000, brush_cache_bytes=30_000, strip_cache_bytes=20_000)
     canvas = Canvas(width=48, height=100)
