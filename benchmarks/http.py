@@ -106,6 +106,7 @@ def measure(engine: str, url: str) -> list[harness.Row]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         cook = asyncio.run(prepare(home, url))
+        os.sync()  # what the kernel has yet to write of that would hold up every commit for half a minute
         with served(home, url) as port:
             ask(port, "page", cook, connections=1)  # once to warm up
             with writing(home):
