@@ -34,7 +34,6 @@ from cauldron.domain.spell import (
     slug_of,
 )
 from cauldron.domain.spell_template import pieces_of
-from cauldron.domain.strict_yaml import read_document
 from cauldron.domain.tool_document import TOOL_ID, parse_ports, port_document
 
 SPELL_FORMAT = 1

@@ -1,6 +1,5 @@
 """The trait tree: categories in layer order, their options, and the sets that make options by rule."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal

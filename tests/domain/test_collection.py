@@ -288,4 +288,3 @@ def test_ranges_know_their_numbers():
     assert tenths.index(0.3) == tenths.index("00.3") == 2
     assert tenths.index(0.35) is tenths.index("x") is tenths.index(1.0) is tenths.index("nan") is None
     assert Range(low=-5, high=5, pad=3).text(0) == "-005"
-
