@@ -9,22 +9,13 @@ from starlette.routing import WebSocketRoute
 
 from cauldron.api import app as api
 from cauldron.api import problems
-from cauldron.api.openapi import operations
+from cauldron.api.openapi import TITLES, operations
 from cauldron.bootstrap import Studio
 from cauldron.config import Settings
 from cauldron.domain import metrics
 from cauldron.domain.errors import CauldronError
 from scripts import error_tables
 from scripts.state_tables import table
-
-TITLES = {
-    "health": "Health and metrics",
-    "identity": "Identity",
-    "collections": "Collections",
-    "cooks": "Cooks",
-    "live": "Live progress",
-    "internal": "Service to service",
-}
 
 
 def document() -> dict[str, Any]:

@@ -14,6 +14,8 @@ MARGIN_PX = 64
 MOST_TITLE_LINES, MOST_CAPTION_LINES = 3, 4
 WIDEST_TEXT = 300  # characters that are looked at
 QUALITY = 88
+STUDIO = "Cauldron"
+NO_CHARACTER = "\uffff"  # no font has a shape for it
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -58,8 +60,9 @@ def _art(path: Path) -> Image.Image | None:
 def _words(card: Image.Image, *, title: str, caption: str, width_px: int) -> None:
     draw = ImageDraw.Draw(card)
     big, small = ImageFont.load_default(58), ImageFont.load_default(28)
+    title = _drawable(title, big) or STUDIO
     name = _lines(draw, title, font=big, width_px=width_px, most=MOST_TITLE_LINES)
-    said = _lines(draw, caption, font=small, width_px=width_px, most=MOST_CAPTION_LINES)
+    said = _lines(draw, _drawable(caption, small), font=small, width_px=width_px, most=MOST_CAPTION_LINES)
     top = (CARD_HEIGHT - 40 - 70 * len(name) - 38 * len(said)) // 2
     draw.rectangle((MARGIN_PX, top, MARGIN_PX + 72, top + 6), fill=EMBER)
     top += 36
@@ -70,6 +73,17 @@ def _words(card: Image.Image, *, title: str, caption: str, width_px: int) -> Non
     for line in said:
         draw.text((MARGIN_PX, top), line, fill=QUIET, font=small)
         top += 38
+
+
+def _drawable(text: str, font: Font) -> str:
+    """``text`` without characters that the font has no shape for; empty when little is left of it.
+
+    Sites show the title beside the card: a card without it says more than one of empty boxes.
+    """
+    missing = bytes(font.getmask(NO_CHARACTER))
+    text = text[:WIDEST_TEXT]
+    kept = "".join(c for c in text if c.isspace() or bytes(font.getmask(c)) != missing)
+    return kept if 2 * len("".join(kept.split())) > len("".join(text.split())) else ""
 
 
 def _lines(draw: ImageDraw.ImageDraw, text: str, *, font: Font, width_px: int, most: int) -> list[str]:

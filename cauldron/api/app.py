@@ -28,6 +28,7 @@ from cauldron.api import (
 from cauldron.api.live import sse, tails, websocket
 from cauldron.api.routes import (
     analytics,
+    api_page,
     callbacks,
     casts,
     collections,
@@ -87,6 +88,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     uploads.router,
     tools.router,
     sign_in_page.router,
+    api_page.router,
     spell_pages.router,
     spell_runs.router,
     spell_versions.router,

@@ -13,7 +13,7 @@ KNOWN: Mapping[str, Any] = {  # by the name of the property
     "pieceId": f"{ID}.7",
     "outputId": f"{ID}.7.1.0",
     "userId": "01a1f935510f52d6867d5b58f15314fb",
-    "creditTxId": "free:01a1f93555112f0a66a8f54ad9ea0b62",
+    "creditTxId": "01a1f93555112f0a66a8f54ad9ea0b63",
     "createdAt": "2026-11-20T09:30:00.000Z",
     "updatedAt": "2026-11-20T09:31:12.500Z",
     "startedAt": "2026-11-20T09:30:00.000Z",

@@ -11,6 +11,11 @@ from cauldron.api.examples import example_of
 
 METHODS = ("get", "put", "post", "delete", "patch")
 OPEN = ("/healthz", "/readyz", "/api/v1/version")  # whoever asks
+TITLES: Mapping[str, str] = {  # of tags whose name alone would not do
+    "health": "Health and metrics",
+    "live": "Live progress",
+    "internal": "Service to service",
+}
 DESCRIPTION = """Everything a studio can do. JSON in camelCase; errors are `application/problem+json` with a
 stable `code`; lists are pages with an opaque `cursor`; edits name the version they change in `If-Match`;
 requests that change something may carry an `Idempotency-Key` and are then carried out once."""

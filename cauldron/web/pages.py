@@ -54,6 +54,39 @@ class Failure:
     request_id: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Something that a request says in its path, query or headers (``place``)."""
+
+    name: str
+    place: str
+    is_needed: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """An example of a body: of what is sent (no ``status``) or answered."""
+
+    status: str
+    media: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A route as the page of the API shows it; ``text`` is pieces, and whether each is code."""
+
+    method: str
+    path: str
+    summary: str
+    text: Sequence[tuple[bool, str]]
+    is_deprecated: bool
+    given: Sequence[Given]
+    body: Sample | None
+    answers: Sequence[Sample]
+
+
 def start_page(site: Site, *, spells: Sequence[Mapping[str, Any]], version: str, visitor: Visitor) -> str:
     """What the studio is, its public spells, and where its API is described."""
     return _filled("start.html.j2", site=site, spells=spells, version=version, visitor=visitor)
@@ -90,6 +123,11 @@ def crawler_page(site: Site, *, meta: Mapping[str, Any]) -> str:
 def missing_page(site: Site, *, visitor: Visitor, gone: str = "") -> str:
     """What is answered when there is no such page; ``gone`` says what was there."""
     return _filled("missing.html.j2", site=site, visitor=visitor, gone=gone)
+
+
+def api_page(site: Site, *, groups: Mapping[str, Sequence[Entry]], visitor: Visitor) -> str:
+    """Every route by its group, with what it takes and answers."""
+    return _filled("api.html.j2", site=site, groups=groups, visitor=visitor, here="/api")
 
 
 def failure_page(site: Site, *, failure: Failure, visitor: Visitor) -> str:

@@ -127,6 +127,18 @@ def test_a_card_of_a_damaged_picture_has_the_words_alone(write):
     assert draw_card(None, title="word " * 200, caption="x" * 5000)
 
 
+def test_a_card_leaves_out_what_its_letters_cannot_say():
+    """Arabic is no row of empty boxes; one sign without a shape takes nothing else away."""
+    assert draw_card(None, title="مدينة الضوء", caption="وصف") == draw_card(
+        None, title="Cauldron", caption=""
+    )
+    assert draw_card(None, title="Lantern \U0001f3ee", caption="") == draw_card(
+        None, title="Lantern", caption=""
+    )
+    plain = draw_card(None, title="Cauldron", caption="")
+    assert draw_card(None, title="Größe, naïve", caption="") != plain
+
+
 def test_an_invoice_starts_one_run_however_often_it_is_shown(town, run):
     async def story():
         invoice = await quoted(town)

@@ -126,7 +126,7 @@ OPEN = {
 }  # fmt: skip
 # Published spells, for whoever has the address; the pages' own tests say what a private one answers.
 PUBLIC = {
-    "GET /", "GET /sign-in", "GET /points", "GET /static/{name}", "GET /spells/{slug}",
+    "GET /", "GET /api", "GET /sign-in", "GET /points", "GET /static/{name}", "GET /spells/{slug}",
     "GET /spells/{slug}/og", "GET /spells/{slug}/og/image", "GET /spells/{slug}/previews/{digest}",
     "GET /api/v1/spells/{slug}/meta",
 }  # fmt: skip
