@@ -201,7 +201,8 @@ class Workshop:
 
     @cached_property
     def sponsoring(self) -> Sponsoring:
-        return Sponsoring(self._parts.store, self._parts.clock, self._parts.settings.environment)
+        parts = self._parts
+        return Sponsoring(parts.store, parts.clock, parts.settings.environment, parts.new_id)
 
     @cached_property
     def stream_tickets(self) -> StreamTickets:

@@ -1,6 +1,6 @@
 """``cauldron sponsor``: for whose casts an account pays."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -9,7 +9,6 @@ from cauldron.cli.output import command, emit
 from cauldron.cli.session import run
 from cauldron.cli.tool import table
 from cauldron.domain.ledger import milli_of
-from cauldron.ports.storage import Doc
 from cauldron.services.sponsoring import sponsorship_view
 
 group = typer.Typer(no_args_is_help=True, help="Pay for casts of other accounts.")
@@ -20,7 +19,7 @@ Payer = Annotated[
     str | None,
     typer.Option("--payer", metavar="ACCOUNT", help="Who pays; absent: this studio's own account."),
 ]
-COLUMNS = ("accountId", "mostPts", "actor", "updatedAt")
+COLUMNS = ("accountId", "mostPts", "totalPts", "usedPts", "actor", "updatedAt")
 
 
 def register(app: typer.Typer) -> None:
@@ -33,17 +32,23 @@ def register(app: typer.Typer) -> None:
 def add(
     account: Account,
     most: Annotated[str, typer.Option(metavar="POINTS", help="For one cast, at most.")],
+    total: Annotated[
+        str | None, typer.Option(metavar="POINTS", help="In all, at most; absent: without bound.")
+    ] = None,
     payer: Payer = None,
     as_json: AsJson = False,
 ) -> None:
     """Pay for an account's casts from now on; said again, the last word counts."""
-    milli = milli_of(most)
+    milli, total_milli = milli_of(most), None if total is None else milli_of(total)
 
-    async def work(app: Studio) -> Doc:
-        who = payer or app.owner
-        return await app.workshop.sponsoring.allow(who, account, most_milli=milli, actor=app.owner)
+    async def work(app: Studio) -> dict[str, Any]:
+        who, actor = payer or app.owner, app.owner
+        doc = await app.workshop.sponsoring.allow(
+            who, account, most_milli=milli, total_milli=total_milli, actor=actor
+        )
+        return sponsorship_view(doc, await app.workshop.ledger.sponsored(who))
 
-    emit(sponsorship_view(run(work)), as_json=as_json)
+    emit(run(work), as_json=as_json)
 
 
 @group.command("list")
@@ -51,10 +56,12 @@ def add(
 def list_command(payer: Payer = None, as_json: AsJson = False) -> None:
     """For whom an account pays."""
 
-    async def work(app: Studio) -> list[Doc]:
-        return await app.workshop.sponsoring.of(payer or app.owner)
+    async def work(app: Studio) -> list[dict[str, Any]]:
+        who = payer or app.owner
+        used = await app.workshop.ledger.sponsored(who)
+        return [sponsorship_view(doc, used) for doc in await app.workshop.sponsoring.of(who)]
 
-    rows = [sponsorship_view(doc) for doc in run(work)]
+    rows = run(work)
     none = "nobody: cauldron sponsor add ACCOUNT --most POINTS"
     emit({"sponsored": rows}, as_json=as_json, text=table(rows, COLUMNS, empty=none))
 

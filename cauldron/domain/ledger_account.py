@@ -7,7 +7,7 @@ left of its grants.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cauldron.domain import ledger_deposits
+from cauldron.domain import ledger_deposits, ledger_sponsoring
 from cauldron.domain.errors import Invalid, NotFound, Refused
 from cauldron.domain.events import Event
 from cauldron.domain.ledger import (
@@ -96,6 +96,8 @@ def _hold(account: Account, c: HoldPoints) -> list[Event]:
         raise OfferExpired("this invoice has expired: ask for a new one")
     if c.hold_id in account.holds:
         raise LedgerConflict(f"hold {c.hold_id} is there already")
+    used = account.sponsored.get(c.about.get(ledger_sponsoring.NAMED, ""), 0)
+    ledger_sponsoring.check_total(used, cap_milli=c.cap_milli, total_milli=c.total_milli)
     parts = _drawn(account, c.cap_milli, now=c.now)
     body = {
         "group": c.key,
@@ -267,6 +269,7 @@ def _held(account: Account, data: Mapping[str, Any]) -> None:
     for grant, milli in parts:
         account.grants[grant].left_milli -= milli
     account.holds[data["hold"]] = parts
+    ledger_sponsoring.held(account, data)
 
 
 def _released(account: Account, data: Mapping[str, Any]) -> None:
@@ -274,6 +277,7 @@ def _released(account: Account, data: Mapping[str, Any]) -> None:
     for grant, milli in data["parts"]:
         account.grants[grant].left_milli += milli
     account.debt_milli -= data.get("repaidMilli", 0)
+    ledger_sponsoring.released(account, data)
     account.forget_spent()
 
 

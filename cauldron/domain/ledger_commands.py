@@ -85,6 +85,7 @@ class HoldPoints:
     now: int
     expires_at: int | None = None  # when a hold whose run never began is closed
     offer_ends_at: int | None = None  # after this instant the quote no longer stands
+    total_milli: int | None = None  # what may be paid in all under the sponsorship that ``about`` names
     environment: str = "live"
     about: Mapping[str, str] = field(default_factory=dict)
 

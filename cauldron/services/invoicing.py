@@ -23,6 +23,7 @@ from cauldron.domain.invoice import (
 from cauldron.domain.ledger import check_account, check_amount
 from cauldron.domain.ledger_account import OfferExpired
 from cauldron.domain.ledger_pricing import check_terms, terms_of
+from cauldron.domain.ledger_sponsoring import NAMED
 from cauldron.persistence.ledger_tables import INVOICES
 from cauldron.ports.storage import Doc, Insert, Patch
 from cauldron.services.invoice_tokens import InvoiceTokens
@@ -123,12 +124,23 @@ class Invoicing:
             raise InvoiceRejected("this invoice is not yours")
         return check_use(invoice, account=account, slug=slug, environment=environment)
 
-    async def consume(self, token: str, *, account: str, slug: str, environment: str = "live") -> Consumed:
+    async def consume(
+        self,
+        token: str,
+        *,
+        account: str,
+        slug: str,
+        environment: str = "live",
+        sponsorship: Mapping[str, Any] | None = None,
+    ) -> Consumed:
         """Set the points aside that an invoice allows; the same token again gives the same ids.
+
+        ``sponsorship`` is what another account that pays has said.
 
         Raises:
             InvoiceRejected: see :meth:`read`. OfferExpired: it is over, and was not used in time.
-            InsufficientPoints: the payer has not enough; the invoice stays open.
+            InsufficientPoints: the payer has not enough, or pays no more for this account; the invoice
+            stays open.
         """
         invoice = await self.read(token, account=account, slug=slug, environment=environment)
         opened = await self.ledger.open(
@@ -145,7 +157,9 @@ class Invoicing:
                 "version": invoice["version"],
                 "invoice": invoice["_id"],
                 "initiator": invoice["owner"],
+                **({NAMED: sponsorship["sponsorship"]} if sponsorship else {}),
             },
+            total_milli=sponsorship["totalMilli"] if sponsorship else None,
         )
         if not await self.ledger.is_open(opened.charge.hold_id) and not await self.ledger.is_begun(
             opened.run_id

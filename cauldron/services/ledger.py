@@ -189,11 +189,13 @@ class Ledger:
         expires_at: int | None = None,
         environment: str = "live",
         about: Mapping[str, str] | None = None,
+        total_milli: int | None = None,
     ) -> Opened:
         """Set points aside; whoever comes second with the same ``natural`` gets the first's hold and run.
 
         Raises:
-            InsufficientPoints: there are not enough. OfferExpired, Invalid, LedgerConflict.
+            InsufficientPoints: there are not enough. SponsorshipExhausted: ``total_milli`` in all would be
+            passed. OfferExpired, Invalid, LedgerConflict.
         """
         command = HoldPoints(
             natural=check_reference(natural, path="key"),
@@ -207,6 +209,7 @@ class Ledger:
             offer_ends_at=offer_ends_at,
             environment=environment,
             about=about or {},
+            total_milli=total_milli,
         )
         held = await self._post(self.accounts, f"account:{account}", command, actor=actor)
         if held is None:
@@ -295,14 +298,9 @@ class Ledger:
         """Whether anything may still be captured from a hold."""
         return (await self.holds.load(f"hold:{hold_id}")).state.state is HoldState.OPEN
 
-    async def pay_cook(self, cook_id: str, *, account: str, cap_milli: int, turn: int = 0) -> dict[str, Any]:
-        """Set points aside for a cook: its ``charge``. ``turn`` tells a hold after its end from the first."""
-        natural = f"cook:{cook_id}:{turn}" if turn else f"cook:{cook_id}"
-        terms = await self.terms()
-        opened = await self.open(
-            natural, account=account, cap_milli=cap_milli, terms=terms, actor=account, run_id=cook_id
-        )
-        return opened.charge.document()
+    async def sponsored(self, account: str) -> Mapping[str, int]:
+        """What an account has set aside or spent for others, in milli-points by sponsorship."""
+        return dict((await self.accounts.load(f"account:{account}")).state.sponsored)
 
     # Points that go back, and out.
 

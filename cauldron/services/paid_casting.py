@@ -9,6 +9,7 @@ from cauldron.domain.errors import Invalid, NotFound, Refused
 from cauldron.domain.estimate_cost import tariff_micro_usd
 from cauldron.domain.invoice import InvoiceRejected, Quote
 from cauldron.domain.ledger_pricing import WHOLE_BPS, Terms, cost_milli, price_milli
+from cauldron.domain.ledger_sponsoring import check_total
 from cauldron.domain.snapshot import PlannedStep, Snapshot, check_exposed, execution_plan
 from cauldron.domain.tool import Kind
 from cauldron.ports.storage import Doc, Store
@@ -62,7 +63,8 @@ class PaidCasting:
 
         Raises:
             Invalid: the asset is not taken here. NotFound: there is no such spell. SpellRetired.
-            NotSponsored: the payer has not said that it pays for this caller.
+            NotSponsored: the payer has not said that it pays for this caller. SponsorshipExhausted: it
+            pays no more in all.
             PriceUnknown: nobody can say what it costs. IdempotencyMismatch: see :meth:`Invoicing.issue`.
         """
         if asset not in self.assets:
@@ -89,7 +91,10 @@ class PaidCasting:
             environment=caller.environment,
             estimate={"basis": price.basis},
         )
-        await self._check_payer(quote.initiator, quote.payer, cap_milli=quote.cap_milli)
+        said = await self._sponsorship(quote.initiator, quote.payer, cap_milli=quote.cap_milli)
+        if said is not None:
+            used = (await self.invoicing.ledger.sponsored(quote.payer)).get(said["sponsorship"], 0)
+            check_total(used, cap_milli=quote.cap_milli, total_milli=said["totalMilli"])
         return await self.invoicing.issue(quote, key=key)
 
     def _terms(self, offer: Offer, caller: Caller) -> Terms:
@@ -106,9 +111,11 @@ class PaidCasting:
             creator_bps=WHOLE_BPS - self.platform_share_bps if margin else 0,
         )
 
-    async def _check_payer(self, initiator: str, payer: str, *, cap_milli: int) -> None:
-        if payer != initiator:
-            await self.sponsoring.check(payer, initiator, cap_milli=cap_milli)
+    async def _sponsorship(self, initiator: str, payer: str, *, cap_milli: int) -> Doc | None:
+        """What somebody else who pays has said; None where nobody else does. Raises NotSponsored."""
+        if payer == initiator:
+            return None
+        return await self.sponsoring.check(payer, initiator, cap_milli=cap_milli)
 
     async def _price(self, offer: Offer) -> Price:
         """Declared tariffs beat history."""
@@ -145,14 +152,16 @@ class PaidCasting:
         )
         if invoice["runId"] and await self._has_begun(invoice["runId"]):
             return {"creditTxId": str(invoice["creditTxId"]), "runId": str(invoice["runId"])}
+        said = None
         if invoice["state"] == "open":
             await self._check_offered(invoice)
-            await self._check_payer(invoice["owner"], invoice["payer"], cap_milli=invoice["capMilli"])
+            payer = invoice["payer"]
+            said = await self._sponsorship(invoice["owner"], payer, cap_milli=invoice["capMilli"])
         snapshot = await self._pinned(invoice)
         await self.check_media(context, caller=caller, path="context")
         check_exposed(snapshot, context)
         consumed = await self.invoicing.consume(
-            token, account=caller.account, slug=slug, environment=caller.environment
+            token, account=caller.account, slug=slug, environment=caller.environment, sponsorship=said
         )
         await self.casting.start(
             snapshot, context, caller=caller, key=f"invoice:{invoice['_id']}", paid=consumed.opened

@@ -129,6 +129,15 @@ def test_a_cook_takes_no_more_than_its_cap_and_pauses(charged, run):
     run(story())
 
 
+async def pay_again(charged, cap):
+    """The charge of a cook that goes on after its end, or with more."""
+    ledger = charged.world.ledger
+    opened = await ledger.open(
+        "cook:c1:1", account="ann", cap_milli=cap, terms=await ledger.terms(), actor="ann", run_id="c1"
+    )
+    return opened.charge.document()
+
+
 def test_what_finishes_after_the_end_costs_its_owner_nothing_and_going_on_needs_a_new_hold(charged, run):
     async def story():
         await charged.begin(cap=100_000)
@@ -138,7 +147,7 @@ def test_what_finishes_after_the_end_costs_its_owner_nothing_and_going_on_needs_
         assert hold.wasted_milli == 3_000
         with pytest.raises(Refused, match="closed at its end"):
             await charged.make(ResumeCook(key="free"))
-        again = await charged.world.ledger.pay_cook("c1", account="ann", cap_milli=50_000, turn=1)
+        again = await pay_again(charged, 50_000)
         await charged.make(ResumeCook(key="paid", charge=again), record(3), record(4))
         await charged.post()
         cook = (await charged.k.load()).state
@@ -157,7 +166,7 @@ def test_another_hold_takes_the_place_of_one_that_is_used_up(charged, run):
         await charged.begin(cap=PRICE - 1)
         await charged.make(record(1))
         assert (await charged.k.load()).state.pause_reason == "points_exhausted"
-        more = await charged.world.ledger.pay_cook("c1", account="ann", cap_milli=10**5, turn=1)
+        more = await pay_again(charged, 10**5)
         await charged.make(ResumeCook(key="more", charge=more), record(2), record(3), record(4))
         first = await charged.post()
         assert (first.state.value, first.captured_milli) == ("closed", PRICE - 1)

@@ -82,6 +82,14 @@ class SponsorBody(Body):
     most_pts: float = Field(
         ge=0, le=1_000_000, description="For one cast, at most.", examples=[25], allow_inf_nan=False
     )
+    total_pts: float | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000_000,
+        description="In all, until it is ended, at most; absent: without bound.",
+        examples=[500],
+        allow_inf_nan=False,
+    )
 
 
 class Sponsorship(Answer):
@@ -89,6 +97,8 @@ class Sponsorship(Answer):
 
     account_id: str
     most_pts: float
+    total_pts: float | None
+    used_pts: float = Field(description="What is spent or set aside under it.")
     actor: str
     updated_at: str
 
@@ -106,7 +116,8 @@ AccountId = Annotated[str, Path(description="The account whose casts are paid fo
 async def list_sponsored(studio: TheStudio, who: Caster) -> Response:
     """Accounts that may name yours in `payerAccountId`."""
     found = await studio.workshop.sponsoring.of(who.account)
-    return json_answer({"items": [sponsorship_view(doc) for doc in found]})
+    used = await studio.workshop.ledger.sponsored(who.account)
+    return json_answer({"items": [sponsorship_view(doc, used) for doc in found]})
 
 
 @router.put(
@@ -117,9 +128,13 @@ async def list_sponsored(studio: TheStudio, who: Caster) -> Response:
 async def sponsor(account_id: AccountId, body: SponsorBody, studio: TheStudio, who: Caster) -> Response:
     """What is made is theirs, and only they can look at it. Said again, the last word counts."""
     doc = await studio.workshop.sponsoring.allow(
-        who.account, account_id, most_milli=round(body.most_pts * 1000), actor=who.user
+        who.account,
+        account_id,
+        most_milli=round(body.most_pts * 1000),
+        total_milli=None if body.total_pts is None else round(body.total_pts * 1000),
+        actor=who.user,
     )
-    return json_answer(sponsorship_view(doc))
+    return json_answer(sponsorship_view(doc, await studio.workshop.ledger.sponsored(who.account)))
 
 
 @router.delete("/sponsored/{account_id}", status_code=204, summary="Pay for another account no more")

@@ -1,5 +1,6 @@
 """Who pays and who may look: guests, accounts that pay for others, creators with a margin."""
 
+import asyncio
 import io
 
 import pytest
@@ -242,3 +243,56 @@ def test_a_margin_has_bounds_and_an_owner(market, run, wrong):
     path = "/api/v1/spells/bounded/margin"
     assert run(market.cora.put(path, json=wrong)).status_code == 422
     assert code(run(market.bob.put(path, json={"percent": 1}))) == (404, "not_found")
+
+
+def test_what_is_paid_for_somebody_in_all_has_a_bound_that_casts_at_once_do_not_pass(market, run):
+    async def story():
+        await market.publish("bounded-in-all", dear=True)
+        browser, guest = await market.guest()
+        payer, path = market.account("bob"), f"/api/v1/payments/sponsored/{guest}"
+        await market.grant(payer, 1_000)
+        said = (await market.bob.put(path, json={"mostPts": 60, "totalPts": 170})).json()
+        assert (said["totalPts"], said["usedPts"]) == (170, 0)
+        asked = {"spellSlug": "bounded-in-all", "payerAccountId": payer}
+        invoice, tokens = "/api/v1/payments/invoice", []
+        for number in range(6):
+            key = {"idempotency-key": f"in all {number}"}
+            tokens.append((await browser.post(invoice, json=asked, headers=key)).json()["invoiceId"])
+        casts = (
+            market.cast(browser, "bounded-in-all", token, words=f"{n}") for n, token in enumerate(tokens)
+        )
+        answers = await asyncio.gather(*casts)
+        assert sorted(answer.status_code for answer in answers) == [202] * 3 + [402] * 3
+        refused = [answer.json() for answer in answers if answer.status_code == 402]
+        assert {answer["code"] for answer in refused} == {"sponsorship_exhausted"}
+        missing = [answer["details"]["missingPts"] for answer in refused]
+        assert missing == pytest.approx([30] * 3, abs=0.01)  # 3 × 50 are set aside of 170
+        ids = [answer.json() for answer in answers if answer.status_code == 202]
+        for begun in ids:
+            await market.done(browser, begun["runId"])
+        again = await market.cast(browser, "bounded-in-all", tokens[answers.index(first(answers, 202))])
+        assert again.json() in ids  # what was begun is answered the same
+        [shown] = [
+            each
+            for each in (await market.bob.get("/api/v1/payments/sponsored")).json()["items"]
+            if each["accountId"] == guest
+        ]
+        assert (shown["totalPts"], shown["usedPts"]) == (170, 150)  # what was not spent came back
+        late = await browser.post(invoice, json=asked, headers={"idempotency-key": "late"})
+        assert code(late) == (402, "sponsorship_exhausted")  # told before anything is filled in
+        assert late.json()["details"]["usedPts"] == 150
+        await market.bob.put(path, json={"mostPts": 60, "totalPts": 210})
+        open_still = await market.cast(browser, "bounded-in-all", tokens[answers.index(first(answers, 402))])
+        assert open_still.status_code == 202  # the bound is that of now, and counts from the beginning
+        await market.done(browser, open_still.json()["runId"])
+        assert (await market.bob.delete(path)).status_code == 204
+        assert (await market.bob.put(path, json={"mostPts": 60, "totalPts": 60})).json()["usedPts"] == 0
+        assert (await market.bob.put(path, json={"mostPts": 60})).json()["totalPts"] is None
+        assert (await market.bob.put(path, json={"mostPts": 1, "totalPts": -1})).status_code == 422
+        await market.verified()
+
+    run(story())
+
+
+def first(answers, status):
+    return next(answer for answer in answers if answer.status_code == status)
