@@ -33,6 +33,7 @@ from cauldron.ports.storage import Claim, Compare, Doc, Insert, Op, Patch, Store
 from cauldron.ports.system import Clock, NewId, Uniform
 from cauldron.ports.webhooks import WebhookSender
 from cauldron.services.following import Follower
+from cauldron.services.outliving import outliving
 from cauldron.services.webhook_gate import Gate
 from cauldron.services.webhook_secrets import TABLE as SECRETS
 from cauldron.services.webhook_secrets import WebhookSecrets
@@ -150,14 +151,9 @@ class Callbacks:
     async def _sending(self) -> None:
         while True:
             self._wake.clear()
-            try:
+            busy = 0
+            with outliving(log, "deliveries not sent: trying again"):  # the next one may be fine
                 busy = await self.send_due()
-            except CauldronError as failure:
-                log.warning("deliveries not sent: trying again", code=failure.code)
-                busy = 0
-            except Exception:  # the next one may be fine
-                log.exception("deliveries not sent: trying again")
-                busy = 0
             if not busy:
                 await self._rest()
 

@@ -13,6 +13,7 @@ from cauldron.persistence.leases import Leases
 from cauldron.persistence.streams import Commit
 from cauldron.ports.storage import Put, Store
 from cauldron.ports.system import Clock
+from cauldron.services.outliving import outliving
 
 log = structlog.get_logger("cauldron.follower")
 SAVE_EVERY = 200  # commits between two writes of the cursor, or a second
@@ -41,13 +42,10 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled, whenever the lease can be had."""
         while True:
-            try:
+            # what follows in the log must not wait for a restart
+            with outliving(log, "follower stopped: trying again", name=self.name):
                 if await self.leases.acquire(self._lease):
                     await self._while_held()
-            except CauldronError as failure:
-                log.warning("follower stopped: trying again", name=self.name, code=failure.code)
-            except Exception:  # what follows in the log must not wait for a restart
-                log.exception("follower stopped: trying again", name=self.name)
             await asyncio.sleep(self.renew_every_s)
 
     @property

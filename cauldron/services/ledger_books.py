@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from cauldron.domain import codec
-from cauldron.domain.errors import CauldronError, Duplicate, Invalid, NotFound, Refused, StaleVersion
+from cauldron.domain.errors import Duplicate, Invalid, NotFound, Refused, StaleVersion
 from cauldron.domain.ledger import LedgerConflict, points
 from cauldron.domain.ledger_account import Account
 from cauldron.domain.ledger_hold import Hold, HoldState
@@ -24,6 +24,7 @@ from cauldron.persistence.streams import Commit
 from cauldron.ports.storage import Compare, Doc, Insert, Op, Patch, Put, Store
 from cauldron.services.following import Follower
 from cauldron.services.ledger import Ledger
+from cauldron.services.outliving import outliving
 
 log = structlog.get_logger("cauldron.books")
 BATCH = 200  # streams brought up to date at a time
@@ -331,12 +332,8 @@ class LedgerSweeper:
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
-            try:
+            with outliving(log, "books not swept: trying again"):
                 await self.sweep()
-            except CauldronError as failure:
-                log.warning("books not swept: trying again", code=failure.code)
-            except Exception:
-                log.exception("books not swept: trying again")
             await asyncio.sleep(EVERY_S)
 
     async def sweep(self) -> int:

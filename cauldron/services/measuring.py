@@ -10,7 +10,6 @@ from typing import Any
 import structlog
 
 from cauldron.domain import codec
-from cauldron.domain.errors import CauldronError
 from cauldron.persistence.jobs import JobStore
 from cauldron.persistence.ledger_tables import LEDGER
 from cauldron.persistence.streams import Commit
@@ -18,6 +17,7 @@ from cauldron.persistence.tables import CAST_EVENTS, COOK_EVENTS
 from cauldron.ports.measuring import Metrics
 from cauldron.ports.storage import Store
 from cauldron.ports.system import Clock
+from cauldron.services.outliving import outliving
 
 log = structlog.get_logger("cauldron.measuring")
 MOST_COUNTED = 10_000  # jobs per queue and status
@@ -55,14 +55,10 @@ class Measuring:
 
     async def _follow(self, table: str) -> None:
         while True:
-            try:
+            with outliving(log, "commits not counted: trying again", table=table):
                 async for _, commit in self.store.watch(table):
                     if commit is not None:
                         self.absorb(table, codec.unpack(commit))
-            except CauldronError as failure:
-                log.warning("commits not counted: trying again", table=table, code=failure.code)
-            except Exception:  # counting must go on, whatever it meets
-                log.exception("commits not counted: trying again", table=table)
             await asyncio.sleep(1.0)
 
     def absorb(self, table: str, commit: Commit) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import structlog
 
-from cauldron.domain.errors import CauldronError
 from cauldron.domain.spell_stats import WINDOW, spell_stats, tool_stats
 from cauldron.domain.times import iso
 from cauldron.persistence.leases import Leases
 from cauldron.ports.storage import Compare, Doc, Put, Store, Table
 from cauldron.ports.system import Clock
+from cauldron.services.outliving import outliving
 
 log = structlog.get_logger("cauldron.stats")
 STATS = "spell_stats"
@@ -43,16 +43,12 @@ class SpellStats:
     async def run(self) -> None:
         """Refresh when it is time, whenever the lease can be had, until cancelled."""
         while True:
-            try:
+            with outliving(log, "statistics not refreshed: trying again"):
                 if await self._is_due() and await self.leases.acquire(LEASE):
                     try:
                         await self.refresh()
                     finally:  # a store that is left must not look as if it were in use
                         await self.leases.release(LEASE)
-            except CauldronError as failure:
-                log.warning("statistics not refreshed: trying again", code=failure.code)
-            except Exception:
-                log.exception("statistics not refreshed: trying again")
             await asyncio.sleep(LOOK_S)
 
     async def _is_due(self) -> bool:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cauldron.domain.errors import CauldronError
 from cauldron.persistence.jobs import JobStore
 from cauldron.ports.storage import Delete, Doc, Store
 from cauldron.ports.system import Clock
+from cauldron.services.outliving import outliving
 
 log = structlog.get_logger("cauldron.sweeper")
 
@@ -44,12 +44,8 @@ class Sweeper:
             await asyncio.sleep(self.every_s)
 
     async def _once(self, job: Callable[[], Awaitable[int]]) -> None:
-        try:
+        with outliving(log, "sweep failed"):  # sweeping must go on whatever happens
             await job()
-        except CauldronError as failure:
-            log.warning("sweep failed", code=failure.code)
-        except Exception:  # sweeping must go on whatever happens
-            log.exception("sweep failed")
 
     async def wake(self) -> int:
         """Queue the jobs whose instant has come; returns how many."""
