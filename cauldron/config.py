@@ -3,26 +3,39 @@
 import os
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
-from cauldron.domain.errors import InvalidMany, Problem
+from cauldron.domain.errors import Invalid, InvalidMany, Problem
+from cauldron.domain.trait_reading import suggestion
 
 STORES = ("sqlite", "mongodb", "mongodb+srv")  # schemes of database_url
 BLOBS = ("file", "s3")  # schemes of blobs_url
+FILE = "cauldron.toml"
+WORDS = {  # pydantic's names of what can be wrong with a value
+    "bool_parsing": "must be true or false",
+    "float_parsing": "must be a number",
+    "int_parsing": "must be a whole number",
+    "path_type": "must be a path",
+}
 
 
 class Settings(BaseSettings):
     """Where things live and how much runs at once. Sizes and times carry their unit in the name."""
 
-    model_config = SettingsConfigDict(env_prefix="CAULDRON_", toml_file="cauldron.toml", extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="CAULDRON_", toml_file=FILE, extra="forbid", env_ignore_empty=True
+    )
 
     home: Path = Field(default=Path("data"), description="Data directory: store, blobs and keys.")
     database_url: str = Field(
@@ -67,7 +80,11 @@ class Settings(BaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path of a site below which a proxy shows the studio, such as /cauldron.",
     )
-    log_level: str = Field(default="warning", description="debug, info, warning or error.")
+    log_level: str = Field(
+        default="warning",
+        pattern="(?i)^(debug|info|warning|error)$",
+        description="debug, info, warning or error.",
+    )
     host: str = Field(default="127.0.0.1", description="Address that `cauldron serve` listens on.")
     port: int = Field(default=8420, ge=0, le=65_535, description="Port of `cauldron serve`; 0: any free one.")
     drain_s: float = Field(
@@ -203,12 +220,28 @@ def load_settings(**overrides: object) -> Settings:
 
     Raises:
         InvalidMany: a value is malformed or a name is unknown; paths name the setting.
+        Invalid: the file cannot be read.
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
-        problems = [
-            Problem(path=".".join(map(str, e["loc"])), code=e["type"], message=e["msg"])
-            for e in error.errors()
-        ]
+        problems = [_problem(each) for each in error.errors()]
         raise InvalidMany(problems, source="settings") from error
+    except SettingsError as error:  # a list that is no JSON
+        name = str(error).partition('"')[2].partition('"')[0]
+        raise setting_error(name, "json_invalid", 'must be JSON, such as ["one", "two"]') from error
+    except (OSError, UnicodeDecodeError, TOMLDecodeError) as error:
+        raise Invalid(f"{FILE}: {error}", source=FILE) from error
+
+
+def _problem(found: ErrorDetails) -> Problem:
+    """One fault of a setting in our words."""
+    path, kind = ".".join(map(str, found["loc"])), found["type"]
+    field = Settings.model_fields.get(path)
+    if kind == "extra_forbidden":
+        message = "there is no such setting" + suggestion(path, Settings.model_fields)
+    elif kind == "string_pattern_mismatch" and field is not None:
+        message = f"is malformed; wanted: {field.description}"
+    else:
+        message = WORDS.get(kind, found["msg"])
+    return Problem(path=path, code=kind, message=message)

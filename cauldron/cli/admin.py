@@ -156,9 +156,9 @@ def doctor(as_json: AsJson = False) -> None:
             "version": __version__,
             "python": sys.version.split()[0],
             "sqlite": sqlite3.sqlite_version,
-            "home": str(app.settings.home),
-            "store": str(app.settings.store_path or without_login(app.settings.database_url)),
-            "blobs": str(app.settings.blobs_path or without_login(app.settings.blobs_url)),
+            "home": str(app.settings.home.absolute()),
+            "store": _place(app.settings.store_path, app.settings.database_url),
+            "blobs": _place(app.settings.blobs_path, app.settings.blobs_url),
             "freeBytes": app.free_bytes() if app.settings.blobs_path else None,
             "tools": len(app.tools.all()),
             "poolSize": app.settings.pool_size,
@@ -167,6 +167,10 @@ def doctor(as_json: AsJson = False) -> None:
 
     found = run(work)
     emit(found, as_json=as_json, text="\n".join(_doctor_lines(found)))
+
+
+def _place(path: Path | None, url: str) -> str:
+    return without_login(url) if path is None else str(path.absolute())
 
 
 def _doctor_lines(found: dict[str, Any]) -> list[str]:

@@ -174,6 +174,8 @@ def _planned(work: Callable[[], R], *, as_json: bool) -> R:
 
 def _write(out: Path, made: Plan) -> None:
     """Write the plan beside ``out`` first, so that a broken run leaves no half file."""
+    if out.is_dir():
+        raise Invalid(f"{out}: is a folder; name a file")
     part = out.with_name(f".{out.name}.part")
     try:
         with part.open("wb") as target:

@@ -59,12 +59,16 @@ def _short(number: int) -> str:
 def plan(made: Plan, expected: Forecast, *, seconds: float, out: Path | None) -> str:
     """A plan in a few lines, and its forecast."""
     head = Text.assemble((f"{made.supply:,} pieces planned", "bold"), f" in {_duration(seconds)}")
-    facts = [f"plan {made.plan_hash[:16]}…, seed {made.seed!r}"]
+    facts = [f"plan {made.plan_hash[:16]}…, {_seed(made.seed)}"]
     if made.ones:
         facts.append(f"{len(made.ones)} one-of-one{'s' if len(made.ones) > 1 else ''}")
     if out is not None:
         facts.append(f"written to {out}")
     return _printed(head, Text("; ".join(facts)), "") + "\n" + forecast(expected)
+
+
+def _seed(seed: str) -> str:
+    return f"seed {seed!r}" if seed else "without a seed of its own"
 
 
 def _duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """``cauldron cook``: start, watch and steer cooks."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Mapping
@@ -13,9 +14,10 @@ from cauldron.bootstrap import Studio
 from cauldron.cli.budgets import BudgetPoints, BudgetUsd, DryRun, Pay, budget_lines, checked, lines, raised
 from cauldron.cli.callback import Callback, told
 from cauldron.cli.output import command, emit, size, talk
-from cauldron.cli.progress import COLOURS, follow_cook, line, settled
+from cauldron.cli.progress import COLOURS, ago, follow_cook, line, settled
 from cauldron.cli.session import find_collection, naming, run
 from cauldron.cli.summary_lines import summary_lines
+from cauldron.domain.collection import MAX_SUPPLY
 from cauldron.domain.errors import Invalid, Refused
 from cauldron.domain.times import iso
 from cauldron.services.cook_log import latest
@@ -27,6 +29,7 @@ group = typer.Typer(no_args_is_help=True, help="Make the pieces of a collection.
 LOOKED_AT = 1000  # failed pieces whose reasons are told
 FULL_BYTES = 1_000_000  # with less than this left, hardly anything can be written
 SHOWN = 5  # reasons, and piece numbers of each
+ENDED = ("Completed", "Exported")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 CookId = Annotated[str, typer.Argument(metavar="COOK", help="A cook's id, or the start of it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept with the cook and shown.")]
@@ -43,7 +46,8 @@ def register(app: typer.Typer) -> None:
 def start(
     source: Source,
     amount: Annotated[
-        int | None, typer.Option(min=1, help="Pieces to make; default: the rest of the supply.")
+        int | None,
+        typer.Option(min=1, max=MAX_SUPPLY, help="Pieces to make; default: the rest of the supply."),
     ] = None,
     seed: Annotated[str | None, typer.Option(help="Seed of the plan; default: the collection's.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Work here until the cook rests.")] = False,
@@ -98,6 +102,17 @@ async def _work_until_it_rests(app: Studio, cook_id: str, *, as_json: bool) -> N
     await tell_failures(app, status)
     if status["state"] in ("Paused", "Failed"):
         raise Refused(f"the cook is {status['state']}: {status['pauseReason']}")
+    if not as_json:
+        _tell_next(status)
+
+
+def _tell_next(status: Mapping[str, Any]) -> None:
+    """What there is to do with a cook that has been made."""
+    cook_id = status["cookId"]
+    if status.get("unreviewed"):
+        talk.print(f"approve it:  cauldron review approve {cook_id} --all", soft_wrap=True)
+    if status["state"] in ENDED:
+        talk.print(f"export it:   cauldron export start {cook_id} --to drop", soft_wrap=True)
 
 
 async def watch_here(app: Studio, cook_id: str, *, quiet: bool = False) -> dict[str, Any]:
@@ -109,12 +124,20 @@ async def watch_here(app: Studio, cook_id: str, *, quiet: bool = False) -> dict[
         return f"the disk is full ({size(free)} left): {waits}" if free < FULL_BYTES else ""
 
     async with app.running():
-        return dict(await follow_cook(lambda: app.cooking.status(cook_id), quiet=quiet, trouble=trouble))
+        try:
+            return dict(await follow_cook(lambda: app.cooking.status(cook_id), quiet=quiet, trouble=trouble))
+        except asyncio.CancelledError:
+            talk.print("what is being made is finished first; Ctrl-C again ends it at once", soft_wrap=True)
+            talk.print(f"go on with it: cauldron cook watch {cook_id} --work", soft_wrap=True)
+            raise
 
 
 async def _tell_going_on(app: Studio, cook_id: str, record: Mapping[str, Any]) -> None:
-    talk.print(f"going on with cook {cook_id} of this collection", soft_wrap=True)
     [cook] = await app.store.get("cooks", [cook_id])
+    if cook is not None and cook["status"] in ENDED:
+        talk.print(f"nothing is left to make: cook {cook_id} has made it all", soft_wrap=True)
+    else:
+        talk.print(f"going on with cook {cook_id} of this collection", soft_wrap=True)
     if cook is not None and cook["collectionVersion"] != record["version"]:
         talk.print(
             "note: the collection has changed since; this cook goes on with what it was started with. "
@@ -274,12 +297,15 @@ def listing(as_json: AsJson = False) -> None:
         if not cooks:
             talk.print("no cooks yet: cauldron cook start collection.yaml --wait")
             return
-        table = Table("cook", "state", "pieces", "approved", "failed", "started", box=None)
+        table = Table("cook", "state", box=None, pad_edge=False)
+        for title in ("pieces", "approved", "failed"):
+            table.add_column(title, justify="right")
+        table.add_column("started")
         for doc in cooks:
             state = f"[{COLOURS.get(doc['state'], 'white')}]{doc['state']}[/]"
             made = f"{settled(doc | {'running': 0}):,}/{doc['targetSupply']:,}"
-            row = (doc["cookId"][:16], state, made, f"{doc['approved']:,}", str(doc["failed"]))
-            table.add_row(*row, doc["startedAt"][5:16].replace("T", " "))
+            row = (doc["cookId"][:16], state, made, f"{doc['approved']:,}", f"{doc['failed']:,}")
+            table.add_row(*row, ago(doc["startedAt"], now_ms=app.clock()))
         Console(highlight=False).print(table)
 
     run(work)
@@ -321,15 +347,20 @@ def analytics(cook: CookId, as_json: AsJson = False) -> None:
     emit(found, as_json=as_json, text=_analytics_text(found))
 
 
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f} ms"
+
+
 def _analytics_text(found: dict[str, Any]) -> str:
     time, cost = found["durationMs"], found["costUsd"]
     lines = [
-        f"duration  median {time['p50']} ms, 90 % within {time['p90']} ms, longest {time['max']} ms",
-        f"cost      ${cost['total']} in all, median ${cost['p50']}",
+        f"duration  median {_ms(time['p50'])}, 90 % within {_ms(time['p90'])}, longest {_ms(time['max'])}",
+        f"cost      ${cost['total']:.4f} in all, median ${cost['p50'] or 0:.4f}",
         *(f"failed    {each['count']:,} × {each['code']}" for each in found["failures"]),
     ]
+    lines += ["", "approved  pieces  trait"] if found["traits"] else []
     for trait in found["traits"]:
         for value in trait["values"]:
-            rate = "-" if value["approvalRate"] is None else f"{value['approvalRate']:.0%}"
-            lines.append(f"{rate:>9} of {value['pieces']:,} {trait['trait']}: {value['value']}")
+            rate = "–" if value["approvalRate"] is None else f"{value['approvalRate']:.0%}"
+            lines.append(f"{rate:>8}  {value['pieces']:>6,}  {trait['trait']}: {value['value']}")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from cauldron.adapters.importers.folder import import_folder
 from cauldron.adapters.importers.hashlips import import_hashlips
 from cauldron.adapters.importers.nft_generator import import_nft_generator
 from cauldron.cli.output import command, emit, talk
+from cauldron.cli.progress import is_live
 from cauldron.domain.errors import Invalid
 
 DOCUMENT = "collection.yaml"
@@ -76,7 +77,7 @@ def init(
 def _from_folder(source: Path, out: Path, name: str) -> Imported:
     """The collection of ``source``, or of the folder ``layers`` in it."""
     inner = source / "layers"
-    return import_folder(inner if inner.is_dir() else source, out=out, name=name or source.resolve().name)
+    return import_folder(inner if inner.is_dir() else source, out=out, name=name or out.parent.resolve().name)
 
 
 def _finish(imported: Imported, out: Path, *, force: bool, as_json: bool) -> None:
@@ -110,7 +111,7 @@ def _next_step(step: str, out: Path) -> str:
 
 def _write(imported: Imported, out: Path, *, force: bool) -> None:
     columns = (TextColumn("copying images"), MofNCompleteColumn())
-    with Progress(*columns, console=talk, transient=True, disable=not imported.copies) as bar:
+    with Progress(*columns, console=talk, transient=True, disable=not (imported.copies and is_live())) as bar:
         task = bar.add_task("copy", total=len(imported.copies))
         writing.write(
             imported,

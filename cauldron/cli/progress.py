@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cauldron.cli.output import talk
+from cauldron.domain.times import from_iso
 
 Status = Mapping[str, Any]
 RESTING = ("Completed", "Exported", "Stopped", "Failed", "Paused")
@@ -36,7 +37,7 @@ async def follow_cook(
     ``trouble`` says what keeps everything from going on, or nothing.
     """
     status = await read()
-    if quiet or not _is_live():
+    if quiet or not is_live():
         return await _by_lines(read, status, quiet=quiet, trouble=trouble)
     with Live(panel(status), console=talk, refresh_per_second=8, transient=True) as live:
         while status["state"] not in RESTING or status["running"]:
@@ -70,7 +71,7 @@ def bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], Non
     """A progress bar for counted work; a line per tenth without a terminal."""
     if quiet:
         yield lambda done, total: None
-    elif not _is_live():
+    elif not is_live():
         yield _tenths(title)
     else:
         with Progress(console=talk, transient=True) as progress:
@@ -78,7 +79,7 @@ def bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], Non
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def _is_live() -> bool:
+def is_live() -> bool:
     """Whether what was written can be overwritten: at a terminal that is not a dumb one."""
     return sys.stderr.isatty() and not talk.is_dumb_terminal
 
@@ -142,18 +143,29 @@ def _reason(status: Status) -> list[Text]:
 
 
 def line(status: Status) -> str:
-    """The status as one line of text."""
+    """The status as one line of text: how fast it goes while it goes, what to decide once it rests."""
     done, total = settled(status), int(status["targetSupply"])
     share = 100 * done // max(1, total)
-    return (
-        f"{status['state']}: {done:,} of {total:,} pieces ({share} %), {status['rate']:.1f}/s, "
-        f"left {duration(status['eta'])}, failed {status['failed']}, {money(status)}"
-    )
+    resting = status["state"] in RESTING
+    facts = _decided(status) if resting else [f"{status['rate']:.1f}/s", f"left {duration(status['eta'])}"]
+    made = f"{done:,} of {total:,} pieces ({share} %)"
+    return f"{status['state']}: " + ", ".join([made, *facts, f"failed {status['failed']:,}", money(status)])
+
+
+def _decided(status: Status) -> list[str]:
+    counts = [(status.get("approved", 0), "approved"), (status.get("unreviewed", 0), "to review")]
+    return [f"{count:,} {what}" for count, what in counts if count]
 
 
 def money(status: Status) -> str:
     """Points first, money behind: ``12.4 pts · $0.0042``."""
     return f"{status['costPts']:g} pts · ${status['costUsd']:.4f}"
+
+
+def ago(instant: str, *, now_ms: int) -> str:
+    """How long ago an instant of a record was: ``12 s ago``, ``3 h 5 m ago``; its day after two days."""
+    seconds = (now_ms - from_iso(instant)) / 1000
+    return f"{duration(max(0, seconds))} ago" if seconds < 2 * 86_400 else instant[:10]
 
 
 def duration(seconds: float | None) -> str:

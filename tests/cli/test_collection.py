@@ -61,6 +61,18 @@ def test_files_the_document_names_are_checked(cauldron, file, tmp_path):
     assert cauldron("validate", file(doc), "--json").exit_code == 0
 
 
+def test_a_plan_is_not_written_over_a_folder(cauldron, file, tmp_path):
+    refused = cauldron("plan", file(grid([3, 3], supply=4)), "--out", tmp_path)
+    assert (refused.exit_code, f"{tmp_path}: is a folder" in refused.stderr) == (2, True)
+
+
+def test_a_file_that_is_no_picture_is_named(cauldron, file, tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    doc = document([{"name": "Sky", "options": [{"name": "A", "value": {"image": "a.png"}}]}], supply=1)
+    [problem] = answer(cauldron("validate", file(doc), "--json"))["problems"]
+    assert problem["message"] == "a.png is no PNG, JPEG, WebP or GIF image"
+
+
 def test_broken_yaml_names_file_and_line(cauldron, write):
     path = write("broken.yaml", "name: x\ncategories:\n  - [}\n")
     result = cauldron("validate", path, "--json")

@@ -111,6 +111,12 @@ def test_init_takes_layers_from_another_folder_and_copies_them(run, cauldron, tm
     assert cookable(run, tmp_path / "new/drop/collection.yaml", tmp_path).name == "My Drop"
 
 
+def test_a_collection_has_the_name_of_its_folder_wherever_the_layers_were(cauldron, tmp_path):
+    picture(tmp_path / "my-layers/Sky/a.png")
+    assert cauldron("init", tmp_path / "my-drop", "--from", tmp_path / "my-layers").exit_code == 0
+    assert "name: my-drop\n" in (tmp_path / "my-drop/collection.yaml").read_text(encoding="utf-8")
+
+
 def test_a_document_that_is_there_is_kept_without_force(cauldron, tmp_path):
     picture(tmp_path / "Sky/a.png")
     out = tmp_path / "collection.yaml"

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cauldron.cli.progress import follow_cook, panel
+from cauldron.cli.progress import ago, follow_cook, line, panel
+from cauldron.domain.times import from_iso
 
 BASE = {
     "state": "Cooking", "targetSupply": 40, "queued": 40, "running": 0, "failed": 0, "rate": 0.0,
@@ -46,6 +47,21 @@ def test_without_a_terminal_trouble_is_said_once_and_again_when_it_is_back(
     going = [{"queued": 40 - n} for n in range(6)]
     followed(*going, {"state": "Completed", "queued": 0}, trouble=[FULL, FULL, "", "", FULL, FULL])
     assert capsys.readouterr().err.count(FULL) == 2
+
+
+def test_what_rests_says_what_to_decide_and_what_goes_on_how_long_it_takes() -> None:
+    going = {**BASE, "queued": 10, "rate": 2.0, "eta": 5.0}
+    assert line(going) == "Cooking: 30 of 40 pieces (75 %), 2.0/s, left 5 s, failed 0, 0 pts · $0.0000"
+    made = {**BASE, "state": "Completed", "queued": 0, "approved": 1, "unreviewed": 39}
+    assert line(made) == (
+        "Completed: 40 of 40 pieces (100 %), 1 approved, 39 to review, failed 0, 0 pts · $0.0000"
+    )
+
+
+def test_how_long_ago_something_was() -> None:
+    instant = "2026-03-01T10:00:00.000Z"
+    said = [ago(instant, now_ms=from_iso(instant) + 1000 * s) for s in (-5, 7, 3 * 3600 + 60, 3 * 86_400)]
+    assert said == ["0 s ago", "7 s ago", "3 h 1 m ago", "2026-03-01"]
 
 
 def test_the_end_is_left_to_the_result_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:

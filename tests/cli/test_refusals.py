@@ -130,6 +130,20 @@ def test_a_cook_that_goes_on_with_an_earlier_document_says_so(ask: Ask, home: Pa
     assert (again.exit_code, "changed since" in again.stderr) == (0, True), again.output
 
 
+def test_what_to_do_with_a_finished_cook_is_said(ask: Ask, home: Path) -> None:
+    done = ask("cook", "start", collection(home), "--wait")
+    assert (done.exit_code, "4 to review" in done.stdout) == (0, True), done.output
+    cook = json.loads(ask("cook", "list", "--json").stdout)["cooks"][0]["cookId"]
+    assert f"cauldron review approve {cook} --all" in done.stderr
+    assert f"cauldron export start {cook} --to drop" in done.stderr
+    assert f"nothing is left to make: cook {cook}" in ask("cook", "start", collection(home), "--wait").stderr
+
+
+def test_an_amount_that_no_collection_has_is_refused_before_room_is_looked_for(ask: Ask, home: Path) -> None:
+    refused = ask("cook", "start", collection(home), "--amount", "99999999999")
+    assert (refused.exit_code, "less than or equal to 1000000" in refused.stderr) == (2, True)
+
+
 def test_the_beginning_of_a_cooks_id_names_it_when_it_is_long_enough(ask: Ask, home: Path) -> None:
     cook = json.loads(ask("cook", "start", collection(home), "--json").stdout)["cookId"]
     assert json.loads(ask("cook", "status", cook[:12], "--json").stdout)["cookId"] == cook

@@ -7,7 +7,7 @@ from cauldron.adapters.importers.blending import Style
 from cauldron.adapters.importers.choices import Reading, read_folder
 from cauldron.adapters.importers.drawing import Drawing, Locations, Trait
 from cauldron.adapters.importers.findings import Imported, Notes, combinations, imported
-from cauldron.adapters.importers.layertree import Element, LayerReader, is_blank, shown
+from cauldron.adapters.importers.layertree import Element, LayerReader, is_animated, is_blank, shown, size_of
 from cauldron.adapters.importers.names import clean, slug, without_number
 from cauldron.adapters.importers.settling import settle
 from cauldron.domain.errors import Invalid, NotFound
@@ -71,7 +71,8 @@ def _add_layer(layer: Element, drawing: Drawing, *, root: Path) -> None:
             drawing.notes.add(
                 shown(child.path, root), "a folder inside a layer; only its parent's images are read"
             )
-    images = [_option(child) for child in layer.children if child.children is None]
+    files = [child for child in layer.children if child.children is None]
+    images = [_option(file) for file in files if _readable(file, drawing, root=root)]
     if not images:
         drawing.notes.add(place, "has no images")
         return
@@ -82,6 +83,18 @@ def _add_layer(layer: Element, drawing: Drawing, *, root: Path) -> None:
         drawing.notes.add(place, "has only images that show nothing")
         return
     drawing.add(title, read, Trait())
+
+
+def _readable(image: Element, drawing: Drawing, *, root: Path) -> bool:
+    """Whether there is a picture in a file; what is special about it is noted."""
+    if not image.path.stat().st_size and _is_empty(image):
+        return True
+    if size_of(image.path) is None:
+        drawing.notes.add(shown(image.path, root), "cannot be read as an image; left out")
+        return False
+    if is_animated(image.path):
+        drawing.notes.add(shown(image.path, root), "moves; only its first picture is drawn")
+    return True
 
 
 def _option(image: Element) -> Element:

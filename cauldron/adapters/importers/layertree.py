@@ -126,6 +126,15 @@ def size_of(path: Path) -> tuple[int, int] | None:
         return None
 
 
+def is_animated(path: Path) -> bool:
+    """Whether a readable image has more than one picture."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return bool(getattr(image, "is_animated", False))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
 def is_blank(path: Path) -> bool:
     """Whether an image shows nothing: an empty file, or every pixel is fully transparent."""
     if not path.stat().st_size:

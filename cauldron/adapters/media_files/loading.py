@@ -6,6 +6,7 @@ and an image is looked at before anything of it is stored or decoded.
 
 import asyncio
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,8 @@ async def _check(wanted: list[_Wanted]) -> list[Problem]:
             try:
                 entry.facts = await asyncio.to_thread(look, entry.path)
             except MediaProblem as problem:
-                return [Problem(path=p, code=problem.code, message=str(problem)) for p in entry.places]
+                said = f"{entry.path.name} {problem}"
+                return [Problem(path=p, code=problem.code, message=said) for p in entry.places]
         return []
 
     return [problem for found in await asyncio.gather(*map(check, wanted)) for problem in found]
@@ -103,7 +105,7 @@ async def _store(wanted: list[_Wanted], *, blobs: BlobStore, progress: Progress)
     await asyncio.gather(*map(store, wanted))
 
 
-class _Walk:
+class _Walk(ABC):
     """Goes over every place of a collection document that may name media."""
 
     def collection(self, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,11 +168,13 @@ class _Walk:
         only = next(iter(found.items())) if len(found) == 1 else ("", None)
         return only[1] if only[0] in MEDIA_KEYS and is_media(only[1]) else found
 
+    @abstractmethod
     def _media(self, text: str, path: str, *, as_image: bool) -> Any:
-        raise NotImplementedError
+        """What stands in place of a file that is named."""
 
+    @abstractmethod
     def _images(self, images: Mapping[str, Any], path: str) -> Any:
-        raise NotImplementedError
+        """What stands in place of a set of images."""
 
 
 class _Finder(_Walk):

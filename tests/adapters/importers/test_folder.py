@@ -1,6 +1,7 @@
 """Plain folders of layer folders: order, clean names, supply, and what is said about odd files."""
 
 import pytest
+from PIL import Image
 
 from cauldron.adapters.importers.folder import import_folder
 from cauldron.domain.errors import Invalid, NotFound
@@ -56,11 +57,27 @@ def test_odd_files_are_listed_and_left_out(tmp_path):
     assert sorted(found.not_understood) == [
         "Empty: has no images",
         "Sky/Inner: a folder inside a layer; only its parent's images are read",
-        "Sky/broken.png: cannot be read as an image",
+        "Sky/broken.png: cannot be read as an image; left out",
         "Sky/readme.md: not a PNG, JPEG, WebP or GIF image",
         "loose.png: stands beside the layer folders; put it into one",
     ]
-    assert by_name(checked(found))["Sky"]["options"][0]["name"] == "a"
+    assert [option["name"] for option in by_name(checked(found))["Sky"]["options"]] == ["a"]
+
+
+def test_an_empty_file_called_none_is_a_share_of_none(tmp_path):
+    (tmp_path / "Hat").mkdir()
+    (tmp_path / "Hat/None.png").write_bytes(b"")
+    found = of(tmp_path, "Hat/Cap.png")
+    assert (by_name(checked(found))["Hat"]["none"], found.not_understood) == (0.5, [])
+
+
+@pytest.mark.parametrize("name", ["spin.gif", "spin.png"])
+def test_of_a_moving_image_only_the_first_picture_is_drawn_and_that_is_said(tmp_path, name):
+    frames = [Image.new("RGB", (8, 8), (shade, 0, 0)) for shade in (0, 200)]
+    (tmp_path / "Sky").mkdir()
+    frames[0].save(tmp_path / "Sky" / name, save_all=True, append_images=frames[1:])
+    found = of(tmp_path, "Sky/calm.png")
+    assert found.not_understood == [f"Sky/{name}: moves; only its first picture is drawn"]
 
 
 def test_a_blank_none_is_a_share_of_none(tmp_path):
