@@ -46,7 +46,7 @@ bench: setup-bench ## measure against the peers; writes benchmarks/results/*.jso
 	done; $(BIN)/python -m benchmarks.report; exit $$status
 
 docs: setup-test ## write the generated parts of the reference pages anew
-	$(BIN)/python scripts/reference.py
+	$(BIN)/python -m scripts.reference
 
 lock: setup ## resolve pyproject.toml anew into requirements/*.txt
 	@scripts/lock.sh

@@ -61,7 +61,7 @@ async def ours(home: Path) -> None:
         print(f"dropped: {reason}", file=sys.stderr, flush=True)
         drop(reader, reason)
 
-    Reader.drop = counted  # type: ignore[method-assign]
+    Reader.drop = counted
     app = create_app(studio)
     spare_collector()
     await serve(config_of(app))

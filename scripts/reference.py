@@ -1,4 +1,4 @@
-"""Writes the generated parts of the documentation anew: ``python scripts/reference.py``.
+"""Writes the generated parts of the documentation anew: ``python -m scripts.reference``.
 
 A page marks a generated part with ``<!-- generated: NAME -->`` and ``<!-- end -->``; what stands
 between is replaced. A test holds the pages against what this module would write.
@@ -11,16 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
-ROOT = Path(__file__).parents[1]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
+from cauldron import config
+from cauldron.cli import app as cli
+from cauldron.cli.contents import COMMANDS
+from cauldron.domain import events
+from scripts import error_tables, http_tables, record_tables
+from scripts.state_tables import TABLES, table
 
-from cauldron import config  # noqa: E402
-from cauldron.cli import app as cli  # noqa: E402  (after the path, so that this runs as a file too)
-from cauldron.cli.contents import COMMANDS  # noqa: E402
-from cauldron.domain import events  # noqa: E402
-from scripts import error_tables, http_tables, record_tables  # noqa: E402
-from scripts.state_tables import TABLES, table  # noqa: E402
+ROOT = Path(__file__).parents[1]
 
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -25,6 +25,8 @@ import pymongo
 import pytest
 from pymongo.errors import PyMongoError, WTimeoutError
 
+from cauldron.adapters.mongo_link import MARKER
+
 PR_SET_PDEATHSIG = 1
 START_S = 60.0  # a busy machine; alone it takes 0.3 s
 SYNC_MS, SYNC_TRIES = 10_000, 5
@@ -85,6 +87,7 @@ class ReplicaSet:
         self.ports = free_ports(nodes)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.served = self.in_use = 0  # databases: since the start, and now
+        self.spare: list[str] = []  # databases with tables and nothing in them
         for port in self.ports:
             self.start(port)
         self._initiate()
@@ -138,8 +141,8 @@ class ReplicaSet:
         """A client of the primary, or of one node alone."""
         wait = {"serverSelectionTimeoutMS": 5000}
         if port is None:
-            return pymongo.MongoClient(self.url("admin"), **wait)  # type: ignore[arg-type]
-        return pymongo.MongoClient("127.0.0.1", port, directConnection=True, **wait)  # type: ignore[arg-type]
+            return pymongo.MongoClient(self.url("admin"), **wait)
+        return pymongo.MongoClient("127.0.0.1", port, directConnection=True, **wait)
 
     def url(self, database: str) -> str:
         """What a store is opened with."""
@@ -232,6 +235,29 @@ def database(nodes: ReplicaSet | None = None) -> Iterator[str]:
         if shared and nodes.served >= MOST_DATABASES and not nodes.in_use and nodes is single():
             single.cache_clear()
             nodes.stop()
+
+
+@contextlib.contextmanager
+def studio_database() -> Iterator[str]:
+    """The URL of a database for a whole studio: its tables may be there from a test before, but empty.
+
+    Making and dropping the files of a hundred indexes takes longer than most tests. Only for tests that
+    end what they start: nothing may write here any more once the block is left.
+    """
+    nodes = single()
+    if not nodes.spare:
+        nodes.spare.append(f"test_{secrets.token_hex(6)}")
+        nodes.served += 1
+    name, nodes.in_use = nodes.spare.pop(), nodes.in_use + 1
+    try:
+        yield nodes.url(name)
+        with nodes.client() as client:
+            for table in client[name].list_collection_names():
+                if table != MARKER:
+                    client[name][table].delete_many({})
+        nodes.spare.append(name)
+    finally:
+        nodes.in_use -= 1
 
 
 @contextlib.contextmanager

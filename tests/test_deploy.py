@@ -44,7 +44,7 @@ def test_the_set_has_three_nodes_that_elect_soon_and_are_not_published(compose: 
     assert "heartbeatIntervalMillis: 500" in script
     assert re.search(r"mongodb://([\w,]+)/", (DEPLOY / ".env.example").read_text())[1].split(",") == sorted(
         nodes
-    )  # type: ignore[index]
+    )
     assert not any("ports" in service for service in compose["services"].values())
 
 

@@ -1,5 +1,7 @@
 """Spans to an OpenTelemetry collector; needs the extra ``tracing``."""
 
+# ruff: noqa: PLC0415 - the SDK is an extra, loaded where it is used
+
 from contextlib import AbstractContextManager
 from urllib.parse import urlsplit
 
@@ -17,8 +19,8 @@ def tracer_to(endpoint: str, *, version: str) -> Tracer:
         Invalid: the extra is not installed.
     """
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as missing:
         raise Invalid("spans need the extra: pip install cauldron-studio[tracing]") from missing
     address = endpoint if urlsplit(endpoint).path.strip("/") else f"{endpoint.rstrip('/')}{TRACES}"
@@ -29,8 +31,8 @@ class _OpenTelemetry:
     """Spans of one process. ``processor`` is what takes them when they end."""
 
     def __init__(self, processor: object, *, version: str) -> None:
-        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-        from opentelemetry.sdk.trace import SpanProcessor, TracerProvider  # noqa: PLC0415
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
         resource = Resource.create({"service.name": SERVICE, "service.version": version})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -4,6 +4,8 @@ Every request stands alone: it is authenticated like any other, and no session i
 The protocol comes from the official SDK, an optional extra.
 """
 
+# ruff: noqa: PLC0415 - the SDK is an extra, loaded where it is used
+
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Sequence
@@ -61,7 +63,7 @@ class AgentEndpoint:
 
 def _manager(server: Any) -> Any:
     """What answers a single request: each has its own, which ends with it."""
-    from mcp.server.transport_security import TransportSecuritySettings  # noqa: PLC0415 - an extra
+    from mcp.server.transport_security import TransportSecuritySettings
 
     guarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # our layers do that
     server.streamable_http_app(stateless_http=True, json_response=True, transport_security=guarded)
@@ -71,7 +73,7 @@ def _manager(server: Any) -> Any:
 def server_of(studio: Studio) -> Any:
     """The protocol's server with the studio's tools. Raises Unavailable: the extra is not installed."""
     try:
-        from mcp.server import MCPServer  # noqa: PLC0415 - an extra
+        from mcp.server import MCPServer
     except ImportError as absent:
         raise Unavailable(ABSENT) from absent
     server = MCPServer("cauldron", version=__version__, instructions=INSTRUCTIONS)
@@ -87,7 +89,7 @@ def _who(context: Any) -> Principal:
 
 async def _told(work: Awaitable[Response]) -> str:
     """The document that a handler answers, as text; a refusal as the protocol's error of a tool."""
-    from mcp.server.mcpserver.exceptions import ToolError  # noqa: PLC0415 - an extra
+    from mcp.server.mcpserver.exceptions import ToolError
 
     try:
         body = bytes((await work).body).decode()
@@ -97,7 +99,7 @@ async def _told(work: Awaitable[Response]) -> str:
 
 
 def _spell_tools(server: Any, studio: Studio) -> None:
-    from mcp.server.mcpserver import Context  # noqa: PLC0415 - an extra
+    from mcp.server.mcpserver import Context
 
     async def list_spells(context: Context, limit: Annotated[int, Field(ge=1, le=50)] = 20) -> str:
         """The account's spells: slug, name, published version."""
@@ -124,7 +126,7 @@ def _spell_tools(server: Any, studio: Studio) -> None:
 
 
 def _cook_tools(server: Any, studio: Studio) -> None:
-    from mcp.server.mcpserver import Context  # noqa: PLC0415 - an extra
+    from mcp.server.mcpserver import Context
 
     async def list_collections(context: Context, limit: Annotated[int, Field(ge=1, le=20)] = 10) -> str:
         """The account's collections with their ids, latest change first."""
@@ -158,7 +160,7 @@ def _cook_tools(server: Any, studio: Studio) -> None:
 
 
 def _review_tools(server: Any, studio: Studio) -> None:
-    from mcp.server.mcpserver import Context  # noqa: PLC0415 - an extra
+    from mcp.server.mcpserver import Context
 
     async def list_unreviewed(
         context: Context, cook_id: Name, limit: Annotated[int, Field(ge=1, le=MOST_PICTURES)] = 6
@@ -200,7 +202,7 @@ def _offer(server: Any, *tools: Callable[..., Awaitable[Any]]) -> None:
 
 async def _picture(studio: Studio, who: Principal, piece: dict[str, Any]) -> Any:
     """A piece's thumbnail as the protocol's picture; None when it has none."""
-    from mcp.types import ImageContent  # noqa: PLC0415 - an extra
+    from mcp.types import ImageContent
 
     ref = piece.get("output")
     if not is_media(ref) or not str(ref.get("mime")).startswith("image/"):

@@ -17,17 +17,18 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
+from cauldron.domain.errors import NotFound, Refused, Unavailable
+from cauldron.persistence.leases import Leases
+from cauldron.ports.payments import Purchase, WebhookRejected
+from cauldron.services.payments import Payments
+from tests.contracts.conftest import STORES
+from tests.kitchen import wall_ms
+from tests.ledger_world import ALL_TABLES, LedgerWorld
+
 stripe = pytest.importorskip("stripe")
 pytest.importorskip("localstripe")
 
 from cauldron.adapters.stripe_rail import StripeRail  # noqa: E402 - after what it needs
-from cauldron.domain.errors import NotFound, Refused, Unavailable  # noqa: E402
-from cauldron.persistence.leases import Leases  # noqa: E402
-from cauldron.ports.payments import Purchase, WebhookRejected  # noqa: E402
-from cauldron.services.payments import Payments  # noqa: E402
-from tests.contracts.conftest import STORES  # noqa: E402
-from tests.kitchen import wall_ms  # noqa: E402
-from tests.ledger_world import ALL_TABLES, LedgerWorld  # noqa: E402
 
 KEY, SECRET, OLD = "sk_test_of_nobody", "whsec_new", "whsec_old"
 ROOT = Path(__file__).parents[2]

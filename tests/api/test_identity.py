@@ -12,7 +12,7 @@ from cauldron.api.authentication import LOOPBACK_COOKIE, SECURE_COOKIE
 from cauldron.domain.credentials import KEY, SESSION, parse_token
 from cauldron.services.identity_throttle import PER_NAME
 from tests.api.identity_house import HERE, OUTSIDE, house
-from tests.mongod import database
+from tests.mongod import studio_database
 from tests.services.identity_place import DAY_MS, OTHER, PASSWORD
 
 SIGN_IN = {"name": "ann", "password": PASSWORD}
@@ -23,7 +23,7 @@ NOBODY = "0" * 32
 def home(request, tmp_path, run):
     """A house on each engine."""
     with contextlib.ExitStack() as stack:
-        url = stack.enter_context(database()) if request.param == "mongo" else ""
+        url = stack.enter_context(studio_database()) if request.param == "mongo" else ""
         opened = house(tmp_path, url)
         yield run(opened.__aenter__())
         run(opened.__aexit__(None, None, None))

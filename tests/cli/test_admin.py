@@ -35,7 +35,7 @@ def in_the_store(work: Callable[[Studio], object]) -> None:
 
     async def session() -> None:
         async with studio(load_settings()) as app:
-            await work(app)  # type: ignore[misc]  # a coroutine
+            await work(app)  # a coroutine
 
     asyncio.run(session())
 

@@ -14,7 +14,7 @@ from cauldron.cli import app as cli
 from cauldron.config import load_settings
 from cauldron.domain.errors import NotFound, Refused
 from cauldron.domain.identity import Unauthenticated
-from tests.mongod import database
+from tests.mongod import studio_database
 
 ENGINES = ("sqlite", "mongo")
 
@@ -24,7 +24,7 @@ def engine(request, home, monkeypatch):
     monkeypatch.chdir(home)
     with contextlib.ExitStack() as stack:
         if request.param == "mongo":
-            monkeypatch.setenv("CAULDRON_DATABASE_URL", stack.enter_context(database()))
+            monkeypatch.setenv("CAULDRON_DATABASE_URL", stack.enter_context(studio_database()))
         yield request.param
 
 

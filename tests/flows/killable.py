@@ -133,7 +133,7 @@ def count_refusals(k: Kitchen) -> None:
                 file.write(f"{commit['_id']}\n")
             raise
 
-    k.streams.append = counted  # type: ignore[method-assign]  # an instance of this test's own
+    k.streams.append = counted  # an instance of this test's own
 
 
 def lived(folder: Path, life: Coroutine[Any, Any, None]) -> None:

@@ -75,10 +75,10 @@ class Stand:
 
     async def _dies_or_ends(self, doomed: object, stage: Stage, cast_id: str) -> bool:
         async with asyncio.timeout(30):
-            while doomed.exitcode is None:  # type: ignore[attr-defined]
+            while doomed.exitcode is None:
                 if (await stage.casting.get(cast_id))["status"] != "running":
                     await asyncio.sleep(0.1)  # the last boundaries come after the record
-                    return doomed.exitcode is not None  # type: ignore[attr-defined]
+                    return doomed.exitcode is not None
                 await asyncio.sleep(0.01)
         return True
 

@@ -146,7 +146,7 @@ async def feed_of(store: Store, count: int) -> list[str]:
         while len(seen) < count:
             _, doc = await anext(feed)
             seen += [doc["_id"]] if doc is not None else []
-    await feed.aclose()  # type: ignore[attr-defined]
+    await feed.aclose()
     return seen
 
 

@@ -4,7 +4,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.api.conftest import place, sqlite_place
 from tests.web.stage import CHROMIUM
+
+__all__ = ["place", "sqlite_place"]  # fixtures of the API's own tests
 
 expect.set_options(timeout=30_000)  # for what a loaded machine does in a moment
 SIZES = {"narrow": {"width": 360, "height": 740}, "wide": {"width": 1280, "height": 800}}

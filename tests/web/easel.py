@@ -154,7 +154,7 @@ def drawn(name: str, picture: Image.Image, under: Image.Image | None) -> tuple[b
 async def set_up(studio: Studio) -> Easel:
     """The easel at work in a studio, and its spell published."""
     easel = Easel(studio)
-    studio.runners["easel"] = easel  # type: ignore[assignment]
+    studio.runners["easel"] = easel
     await register_tools(
         studio.store,
         [easel_tool(name) for name in PICTURES],

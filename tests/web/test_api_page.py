@@ -5,7 +5,6 @@ import re
 import pytest
 
 from cauldron.api.openapi import operations
-from tests.api.foundation.conftest import sqlite_place  # noqa: F401 - fixture
 from tests.web.conftest import faults
 from tests.web.stage import Stage
 
@@ -16,7 +15,7 @@ def stage(tmp_path_factory):
         yield opened
 
 
-def test_the_page_of_the_api_shows_every_route_with_what_it_takes(sqlite_place, run):  # noqa: F811
+def test_the_page_of_the_api_shows_every_route_with_what_it_takes(sqlite_place, run):
     page = run(sqlite_place.nobody.get("/api"))
     assert page.status_code == 200 and "script-src 'self'" in page.headers["content-security-policy"]
     shown = re.findall(r'data-method="([A-Z]+)">[A-Z]+</code> <code class="path">([^<]+)</code>', page.text)

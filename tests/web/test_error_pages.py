@@ -5,7 +5,6 @@ import re
 import pytest
 from starlette.routing import Route
 
-from tests.api.foundation.conftest import sqlite_place  # noqa: F401 - fixture
 from tests.api.foundation.town import town
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -28,13 +27,13 @@ def is_a_page(answer, status, heading):
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/spells/lantern/", "/spells", "//evil.example/x", "/static"])
-def test_where_nothing_is_a_browser_is_shown_a_page(path, sqlite_place, run):  # noqa: F811
+def test_where_nothing_is_a_browser_is_shown_a_page(path, sqlite_place, run):
     answer = run(sqlite_place.nobody.get(f"http://localhost:8420{path}", headers=BROWSER))
     is_a_page(answer, 404, "There is no such page")
     assert 'href="/"' in answer.text and "evil" not in answer.text
 
 
-def test_programs_are_answered_with_a_document(sqlite_place, run):  # noqa: F811
+def test_programs_are_answered_with_a_document(sqlite_place, run):
     for path, headers in (("/nothing", {}), ("/nothing", {"accept": "*/*"}), ("/api/v1/nothing", BROWSER)):
         answer = run(sqlite_place.nobody.get(path, headers=headers))
         assert answer.headers["content-type"] == "application/problem+json", (path, headers)
@@ -43,14 +42,14 @@ def test_programs_are_answered_with_a_document(sqlite_place, run):  # noqa: F811
     assert posted.headers["content-type"] == "application/problem+json"
 
 
-def test_a_page_says_what_does_not_fit_and_a_crash_says_nothing(sqlite_place, run):  # noqa: F811
+def test_a_page_says_what_does_not_fit_and_a_crash_says_nothing(sqlite_place, run):
     answer = run(sqlite_place.ann.get("/points?of=%3Cb%3E", headers=BROWSER))
     is_a_page(answer, 422, "This address does not fit")
     assert "query.of" in answer.text and "<b>" not in answer.text
     is_a_page(
         run(sqlite_place.nobody.get("/a%00b", headers=BROWSER)), 400, "This address cannot be understood"
     )
-    wrong = run(sqlite_place.client(key="ck_wrong").get("/points", headers=BROWSER))
+    wrong = run(sqlite_place.client(authorization="Bearer ck_wrong").get("/points", headers=BROWSER))
     is_a_page(wrong, 401, "Sign in to see this")
     assert wrong.headers["www-authenticate"] == "Bearer" and 'href="/sign-in"' in wrong.text
     sqlite_place.app.router.routes.insert(0, Route("/crash", Crash()))

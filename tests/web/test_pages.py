@@ -11,14 +11,13 @@ from PIL import Image
 from cauldron.adapters.share_card import draw_card
 from cauldron.domain.tool import Costing
 from cauldron.services.tools import register_tools
-from tests.api.foundation.conftest import place, sqlite_place  # noqa: F401 - fixtures
 from tests.web.stage import LANTERN, ROOT, publish, show
 
 QUOTE = {"spellSlug": "lantern", "asset": "points"}
 
 
 @pytest.fixture
-def town(sqlite_place, run):  # noqa: F811 - the fixture
+def town(sqlite_place, run):
     run(publish(sqlite_place.studio, LANTERN))
     return sqlite_place
 

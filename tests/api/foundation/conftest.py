@@ -1,29 +1,17 @@
-"""Towns on both engines."""
-
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+"""The API as it describes itself."""
 
 import pytest
 
-from tests.api.foundation.town import town
-from tests.mongod import database
+from cauldron.api.app import create_app
+from cauldron.api.openapi import operations
+from cauldron.bootstrap import Studio
+from cauldron.config import Settings
 
 
-@pytest.fixture(params=["sqlite", "mongo"])
-def place(request: pytest.FixtureRequest, home: Path, run: Any) -> Iterator[Any]:
-    """A town on one engine."""
-    with contextlib.ExitStack() as outer:
-        url = "" if request.param == "sqlite" else outer.enter_context(database())
-        opened = town(home, url)
-        yield run(opened.__aenter__())
-        run(opened.__aexit__(None, None, None))
-
-
-@pytest.fixture
-def sqlite_place(home: Path, run: Any) -> Iterator[Any]:
-    """A town on SQLite alone, for what has nothing to do with the engine."""
-    opened = town(home)
-    yield run(opened.__aenter__())
-    run(opened.__aexit__(None, None, None))
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """``{"METHOD /path": operation}`` and the named schemas."""
+    app = create_app(Studio(Settings(home=tmp_path_factory.mktemp("described"))))
+    document = app.openapi()
+    listed = {f"{method.upper()} {path}": operation for path, method, operation in operations(document)}
+    return listed, document

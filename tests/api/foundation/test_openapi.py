@@ -8,14 +8,13 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from cauldron.api.openapi import operations
-from tests.api.foundation.test_ownership import described  # noqa: F401 - a fixture
 from tests.api.foundation.threaded import ThreadedTown
 
 # Event streams end when the client goes; pages are for people, and tested in a browser.
 LEFT_OUT = r"/stream$|^/api/v1/events$|^/$|^/spells/|^/static/"
 
 
-def test_every_route_says_what_it_does_and_shows_an_example(described):  # noqa: F811
+def test_every_route_says_what_it_does_and_shows_an_example(described):
     listed, document = described
     names = [operation["operationId"] for operation in listed.values()]
     assert len(names) == len(set(names))
@@ -31,7 +30,7 @@ def test_every_route_says_what_it_does_and_shows_an_example(described):  # noqa:
                     jsonschema.Draft202012Validator(schema).validate(form["example"])
 
 
-def test_the_document_is_openapi_3_1(described):  # noqa: F811
+def test_the_document_is_openapi_3_1(described):
     document = described[1]
     assert document["openapi"].startswith("3.1")
     assert {path for path, _, _ in operations(document)} == set(document["paths"])

@@ -5,11 +5,8 @@ The table below must name every route there is; one that is missing fails the te
 
 import re
 
-import pytest
-
 from cauldron.api.app import RAW_ROUTES, create_app
 from cauldron.api.examples import example_of
-from cauldron.api.openapi import operations
 from cauldron.bootstrap import Studio
 from cauldron.config import Settings
 from cauldron.ports.storage import Insert
@@ -131,15 +128,6 @@ PUBLIC = {
     "GET /api/v1/spells/{slug}/meta",
 }  # fmt: skip
 MISSING = "01a1f93554e27f5b1647b928a108e46b"
-
-
-@pytest.fixture(scope="module")
-def described(tmp_path_factory):
-    """``{"METHOD /path": operation}`` and the named schemas."""
-    app = create_app(Studio(Settings(home=tmp_path_factory.mktemp("described"))))
-    document = app.openapi()
-    listed = {f"{method.upper()} {path}": operation for path, method, operation in operations(document)}
-    return listed, document
 
 
 def test_the_table_names_every_route_and_no_other(described):

@@ -125,7 +125,7 @@ def _ended(
         key=f"gen:{cook_id}.{number}",
         piece=number,
         attempt=1,
-        steps=[step],  # type: ignore[list-item]
+        steps=[step],
         output=None if error else value,
         error={"code": error, "message": "it did not work"} if error else None,
         duration_ms=duration_ms,

@@ -59,7 +59,10 @@ def test_a_cook_of_an_earlier_system_is_counted_from_its_pieces(desks: Desks, ru
         store = desk.studio.store
         [status] = await store.get("cook_status", [cook])
         pieces = await store.find("pieces", {"cookId": cook}, order=("number",))
-        strip = lambda doc: {k: v for k, v in doc.items() if k != "_v"}  # noqa: E731
+
+        def strip(doc: dict[str, Any]) -> dict[str, Any]:
+            return {k: v for k, v in doc.items() if k != "_v"}
+
         copies = [strip(p) | {"_id": f"old.{p['number']}", "cookId": "old", "imported": True} for p in pieces]
         ops = [Insert("cook_status", strip(status) | {"_id": "old", "imported": True})]
         await store.commit([*ops, *[Insert("pieces", copy) for copy in copies]])

@@ -116,7 +116,7 @@ def test_a_running_export_stops_when_it_is_cancelled(desks: Desks, run: Any):
                 return await super().ensure(files)
 
         executor = desk.studio.workshop.exporter.executor
-        executor.target, executor.tell_every_s = Slow, 0.05  # type: ignore[attr-defined]
+        executor.target, executor.tell_every_s = Slow, 0.05
         async with desk.studio.running():
             await asyncio.wait_for(started.wait(), 20)
             await desk.client.post(f"/api/v1/exports/{job['exportId']}/cancel")

@@ -191,7 +191,7 @@ def test_media_are_typed_cached_and_never_run(desks: Desks, run: Any):
         svg = {"media": f"sha256:{digest}", "mime": "image/svg+xml", "sizeBytes": len(vector)}
         await desk.made(1, output=image)
         other = await desk.cook(1, slug="vector")
-        await desk.end(other, [1], output=svg)  # type: ignore[arg-type]
+        await desk.end(other, [1], output=svg)
         answer = await desk.client.get(f"/api/v1/media/{image['media'][7:]}")
         assert answer.headers["content-type"] == "image/png"
         assert answer.headers["content-disposition"].startswith("inline")
@@ -236,7 +236,7 @@ def test_parts_are_what_was_asked_for(desks: Desks, run: Any):
         several = await get(range="bytes=0-3,100-109,2-5")
         assert int(several.headers["content-length"]) == len(several.content)
         mime = b"Content-Type: " + several.headers["content-type"].encode() + b"\r\n\r\n" + several.content
-        parts = [p.get_payload(decode=True) for p in message_from_bytes(mime).get_payload()]  # type: ignore[union-attr]
+        parts = [p.get_payload(decode=True) for p in message_from_bytes(mime).get_payload()]
         assert parts == [data[0:6], data[100:110]]
 
     run(story())
@@ -366,7 +366,7 @@ def test_who_hangs_up_stops_the_reading():
         answer = RangedAnswer(Endless(), etag='"x"', media_type="image/png", headers={})
         scope = {"type": "http", "method": "GET", "headers": []}
         async with asyncio.timeout(5):
-            await answer(scope, receive, send)  # type: ignore[arg-type]
+            await answer(scope, receive, send)
         assert 50 <= len(read) < 100
 
     asyncio.run(story())
@@ -393,7 +393,7 @@ def test_a_collection_uses_only_media_that_are_the_accounts_own(desks: Desks, ru
         kept = await ann.client.post("/api/v1/collections", json={"definition": definition})
         assert kept.status_code == 201, kept.text
         image = await ann.picture("navy")  # stored by a command line, named by what it saved
-        definition["generator"]["inputs"]["media"] = [image]  # type: ignore[index]
+        definition["generator"]["inputs"]["media"] = [image]
         saved = await ann.studio.collecting.save(definition, caller=ann.studio.caller)
         assert (await ann.client.get(f"/api/v1/media/{image['media'][7:]}")).status_code == 200
         edited = await ann.client.get(f"/api/v1/collections/{saved['_id']}")

@@ -6,7 +6,6 @@ import io
 
 import pytest
 
-from tests.api.foundation.conftest import place, sqlite_place  # noqa: F401 - fixtures
 from tests.hostile_rail import HostileRail, event, sign
 
 CHECKOUT = "/api/v1/payments/checkout"
@@ -14,7 +13,7 @@ HOOK = "/api/v1/payments/webhooks/fake"
 
 
 @pytest.fixture
-def till(place, run):  # noqa: F811 - the fixture
+def till(place, run):
     place.rail = HostileRail()
     place.studio.workshop.rails["fake"] = place.rail
     run(place.studio.workshop.ledger.set_rate(100_000, actor="t", rate_id="dime"))

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from cauldron.api.routes.sign_in_page import own_path
 from tests.api.identity_house import OUTSIDE, house
 from tests.services.identity_place import PASSWORD
-from tests.web.conftest import SIZES, browser, faults, visit  # noqa: F401 - fixtures
+from tests.web.conftest import SIZES, faults
 from tests.web.stage import LANTERN, Stage, publish
 
 LOOKS = [
@@ -40,7 +40,10 @@ def mode(page):
 def test_the_page_says_what_there_is_to_do(home, run):
     opened = house(home)
     place = run(opened.__aenter__())
-    ask = lambda client: run(client.get("/sign-in", params={"next": "/spells/x"}))  # noqa: E731
+
+    def ask(client):
+        return run(client.get("/sign-in", params={"next": "/spells/x"}))
+
     assert mode(ask(place.browser())) == "set-up"
     outside = place.browser(base=OUTSIDE, client="192.0.2.1")
     assert mode(ask(outside)) == "locked" and 'id="form"' not in ask(outside).text
@@ -89,14 +92,14 @@ def sign_in(page, password=PASSWORD):
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)
-def test_axe_finds_nothing_before_there_is_an_owner(stage, visit, size, scheme):  # noqa: F811
+def test_axe_finds_nothing_before_there_is_an_owner(stage, visit, size, scheme):
     page = visit(f"{stage.address}/sign-in", size=size, scheme=scheme)
     expect(page.get_by_role("heading", level=1)).to_have_text("Set up this studio")
     assert faults(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_first_owner_sets_the_studio_up_by_keyboard_alone(stage, visit):  # noqa: F811
+def test_the_first_owner_sets_the_studio_up_by_keyboard_alone(stage, visit):
     page = visit(f"{stage.address}/sign-in?next=/spells/lantern")
     expect(page.get_by_label("Name or e-mail address")).to_be_focused()
     page.keyboard.press("Enter")
@@ -116,7 +119,7 @@ def test_the_first_owner_sets_the_studio_up_by_keyboard_alone(stage, visit):  # 
     expect(page.get_by_role("link", name="Account")).to_be_visible()
 
 
-def test_wrong_words_are_told_once_and_never_which(stage, visit):  # noqa: F811
+def test_wrong_words_are_told_once_and_never_which(stage, visit):
     page = visit(f"{stage.address}/sign-in?next=//evil.example")
     sign_in(page, "wrong horse battery")
     expect(page.get_by_role("alert")).to_contain_text("Name or password is wrong.")
@@ -129,7 +132,7 @@ def test_wrong_words_are_told_once_and_never_which(stage, visit):  # noqa: F811
     page.wait_for_url(f"{stage.address}/")
 
 
-def test_who_signs_out_is_asked_to_sign_in(stage, visit):  # noqa: F811
+def test_who_signs_out_is_asked_to_sign_in(stage, visit):
     page = visit(f"{stage.address}/sign-in")
     sign_in(page)
     page.wait_for_url(f"{stage.address}/")
@@ -140,7 +143,7 @@ def test_who_signs_out_is_asked_to_sign_in(stage, visit):  # noqa: F811
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
-def test_an_invitation_is_accepted_here(stage, visit):  # noqa: F811
+def test_an_invitation_is_accepted_here(stage, visit):
     async def invited():
         studio = stage.studio
         ann = await studio.identity.users.named("ann")
@@ -161,7 +164,7 @@ def test_an_invitation_is_accepted_here(stage, visit):  # noqa: F811
 
 
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)
-def test_axe_finds_nothing_for_who_is_not_signed_in(stage, visit, size, scheme):  # noqa: F811
+def test_axe_finds_nothing_for_who_is_not_signed_in(stage, visit, size, scheme):
     for path in ("/sign-in", "/spells/lantern"):
         page = visit(stage.address + path, size=size, scheme=scheme)
         expect(page.locator("[aria-busy]")).to_have_count(0)
@@ -169,7 +172,7 @@ def test_axe_finds_nothing_for_who_is_not_signed_in(stage, visit, size, scheme):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
 
-def test_a_visitor_goes_on_as_a_guest_and_comes_back_as_one(stage, visit):  # noqa: F811
+def test_a_visitor_goes_on_as_a_guest_and_comes_back_as_one(stage, visit):
     page = visit(f"{stage.address}/spells/lantern")
     expect(page.locator("#cast")).to_be_disabled()
     page.get_by_label("Words").fill("By the sea")
