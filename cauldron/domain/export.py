@@ -74,6 +74,7 @@ class ExportSpec:
     partial: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)  # state of the slots, for a partial export
     planned: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # label -> value -> pieces
+    planned_pieces: int = 0  # of the whole plan, of which this may be a part; 0: as many as the supply
     categories: tuple[str, ...] = ()  # names that [[Category]] may use; empty: not checked
 
 

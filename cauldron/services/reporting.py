@@ -50,8 +50,9 @@ class Row:
     count: int
     share: str  # "12.5 %"
     width: float  # of its bar, 0–100
-    planned: int | None
+    planned: str | None  # pieces; their share where the plan is of more pieces than these
     planned_at: float | None  # where the plan is marked on the bar's scale, 0–100
+    off: bool = False  # it has not come to what was planned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,34 +155,41 @@ def _trait(label: str, found: Counter[TraitValue], *, spec: ExportSpec, pieces: 
         spread = (number for number in numbers for _ in range(found[number]))
         return Trait(label=label, values=len(numbers), numbers=_distribution(list(spread), places=None))
     planned = {str(value): count for value, count in spec.planned.get(label, {}).items()}
+    whole = spec.planned_pieces or spec.supply
     ordered = sorted(found, key=lambda value: (value == NONE, -found[value], str(value)))
     unmade = [value for value in planned if value not in {str(value) for value in found}]
     listed = ordered[:MOST_ROWS]
-    scale = max([found[value] / pieces for value in listed] + _shares(planned, spec.supply), default=1) or 1
+    scale = max([found[value] / pieces for value in listed] + _shares(planned, whole), default=1) or 1
     rows = [
-        _row(str(value), found[value], pieces=pieces, scale=scale, planned=planned, supply=spec.supply)
+        _row(str(value), found[value], pieces=pieces, scale=scale, planned=planned, whole=whole)
         for value in [*listed, *unmade[: MOST_ROWS - len(listed)]]
     ]
     values = len(found) - (NONE in found)
     return Trait(label=label, values=values, rows=tuple(rows), hidden=len(ordered) - len(listed))
 
 
-def _shares(planned: Mapping[str, int], supply: int) -> list[float]:
-    return [count / supply for count in planned.values()] if supply else []
+def _shares(planned: Mapping[str, int], whole: int) -> list[float]:
+    return [count / whole for count in planned.values()] if whole else []
 
 
-def _row(name: str, count: int, *, pieces: int, scale: float, planned: Mapping[str, int], supply: int) -> Row:
+def _row(name: str, count: int, *, pieces: int, scale: float, planned: Mapping[str, int], whole: int) -> Row:
+    """One value; ``whole``: how many pieces ``planned`` is about."""
     wanted = planned.get(name)
-    if name == NONE and planned and supply:
-        wanted = max(0, supply - sum(planned.values()))
+    if name == NONE and planned and whole:
+        wanted = max(0, whole - sum(planned.values()))
     return Row(
         name=name,
         count=count,
         share=_percent(count / pieces),
         width=100 * count / pieces / scale,
-        planned=wanted,
-        planned_at=None if wanted is None or not supply else min(100.0, 100 * wanted / supply / scale),
+        planned=None if wanted is None else _planned(wanted, pieces=pieces, whole=whole),
+        planned_at=None if wanted is None or not whole else min(100.0, 100 * wanted / whole / scale),
+        off=wanted is not None and whole == pieces and wanted != count,
     )
+
+
+def _planned(wanted: int, *, pieces: int, whole: int) -> str:
+    return _percent(wanted / whole) if whole > pieces else f"{wanted:,}"
 
 
 def _percent(share: float) -> str:

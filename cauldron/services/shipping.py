@@ -147,6 +147,7 @@ class Shipping:
             partial=is_partial(cook),
             counts=slot_counts(cook) if is_partial(cook) else {},
             planned=planned_counts(plan, collection),
+            planned_pieces=plan.supply,
             categories=tuple(collection.by_name),
         )
 

@@ -79,6 +79,21 @@ def test_counts_shares_and_plan_stand_beside_the_bars():
     assert rows[never + 1 : never + 4] == ["0", "0 %", "1"]
 
 
+def test_of_a_part_of_the_plan_shares_are_compared_on_one_scale():
+    """Half of four pieces beside a quarter of eighty planned ones: the mark stands at half of the bar."""
+    spec = replace(SPEC, supply=4, planned={"Hat": {"Cap": 20, "Crown": 40}}, planned_pieces=80)
+    page = Page(report([{"Hat": "Cap"}, {"Hat": "Cap"}, {"Hat": "Crown"}, {}], spec=spec))
+    rows = [part for part in page.text if part]
+    cap, without = rows.index("Cap"), rows.index("without")
+    assert rows[cap + 1 : cap + 4] == ["2", "50.0 %", "25.0 %"]
+    assert rows[without + 1 : without + 5] == ["only one", "1", "25.0 %", "25.0 %"]
+    bars = [value for name, value in page.attributes if name == "rect.width"]
+    marks = [value for name, value in page.attributes if name == "line.x1"]
+    assert bars[-5::2] == ["100", "50", "50"]
+    assert marks[-3:] == ["50", "100", "50"]
+    assert ("span.class", "off") not in page.attributes
+
+
 def test_pieces_without_a_trait_are_a_row_of_their_own():
     rows = [part for part in Page(report([{"Hat": "Cap"}, {}, {}, {}])).text if part]
     assert rows[rows.index("without") + 1 :][:2] == ["3", "75.0 %"]
