@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,6 +25,7 @@ from cauldron.api import (
     shortcuts,
     sub_path,
 )
+from cauldron.api.known_queries import only_known_queries
 from cauldron.api.live import sse, tails, websocket
 from cauldron.api.routes import (
     analytics,
@@ -148,5 +149,5 @@ def create_app(studio: Studio, *, engine: Engine | None = None, measuring: Measu
     own = [route for router in ROUTERS for route in router.routes]
     problems.install(app, routes=[*app.router.routes, *own])
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(only_known_queries)])
     return app

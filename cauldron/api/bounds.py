@@ -1,6 +1,7 @@
 """Bounds on what comes in: length of address and headers, size, form and depth of a body, time to send it."""
 
 import asyncio
+import json
 import re
 from dataclasses import dataclass
 
@@ -103,6 +104,11 @@ async def _bounded(scope: Scope, receive: Receive) -> Receive:
         if not _is_one_of(kind, upload.types):
             raise Rejected(_unsupported(kind, ", ".join(upload.types)))
         return _counting(receive, most)
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise Rejected(
+            problem(415, "unsupported_media_type", f"bodies are taken as they are, not {coding[:80]}")
+        )
     body = await _read(receive, most)
     if body:
         if not JSON.fullmatch(kind):
@@ -145,6 +151,23 @@ def _check_json(body: bytes) -> None:
         raise Rejected(
             problem(400, "json_too_deep", f"at most {MAX_DEPTH} objects and arrays in one another")
         )
+    try:
+        json.loads(body, object_pairs_hook=_once_each, parse_int=str, parse_float=str)
+    except _Twice as twice:
+        detail = f"the name {twice.args[0]!r:.80} is in one object twice"
+        raise Rejected(problem(400, "malformed_json", detail)) from None
+
+
+class _Twice(ValueError):
+    """A name that an object has twice: readers differ in which one counts."""
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise _Twice(name)
+        seen.add(name)
 
 
 def _is_too_deep(value: object) -> bool:

@@ -62,7 +62,10 @@ ANSWERS: Mapping[str, tuple[int, str]] = {  # what is refused before any class o
     "bad_request": (400, "The request cannot be understood."),
     "malformed_request": (400, "What came is not HTTP/1.1."),
     "malformed_path": (400, "The path holds a NUL."),
-    "malformed_json": (400, "The body is not JSON (RFC 8259, UTF-8)."),
+    "malformed_json": (
+        400,
+        "The body is not JSON (RFC 8259, UTF-8), or an object in it has a name twice.",
+    ),
     "json_too_deep": (400, "The body's objects and arrays are nested too deeply."),
     "incomplete_body": (400, "The connection ended before the body did."),
     "malformed_idempotency_key": (400, "The Idempotency-Key is not 1 to 255 printable ASCII characters."),
@@ -174,10 +177,15 @@ def install(app: FastAPI, *, routes: Sequence[BaseRoute]) -> None:
     async def plain(request: Request, error: HTTPException) -> Response:
         if isinstance(error, Rejected):
             return error.answer
-        answer = problem(error.status_code, CODES.get(error.status_code, "http_error"), str(error.detail))
+        detail, allowed = str(error.detail), ", ".join(methods_of(routes, request.scope["path"]))
+        if error.status_code == 404:
+            detail = "nothing is at this address; /api lists what there is"
+        elif error.status_code == 405:
+            detail = f"this address takes {allowed}, not {request.method[:20]}"
+        answer = problem(error.status_code, CODES.get(error.status_code, "http_error"), detail)
         answer.headers.update(error.headers or {})
         if error.status_code == 405:
-            answer.headers["allow"] = ", ".join(methods_of(routes, request.scope["path"]))
+            answer.headers["allow"] = allowed
         return answer
 
     @app.exception_handler(Exception)

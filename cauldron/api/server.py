@@ -33,6 +33,7 @@ OF_CLIENTS = (  # what uvicorn says of requests that were refused: anybody can m
     "No supported WebSocket library",
     "ASGI callable returned without completing handshake",
     "opening handshake failed",
+    "Invalid UTF-8 sequence received from client",
 )
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

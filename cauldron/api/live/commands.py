@@ -116,6 +116,9 @@ COMMANDS: Mapping[str, Kind] = {
 }
 
 
+OF_THE_SOCKET = ("subscribe", "unsubscribe")  # carried out where the connection is
+
+
 async def carry_out(order: Order, payload: object) -> Result:
     """Do what a command says.
 
@@ -124,7 +127,8 @@ async def carry_out(order: Order, payload: object) -> Result:
     """
     kind = COMMANDS.get(order.name)
     if kind is None:
-        raise Invalid(f"command: {order.name[:50]!r} is not one of {', '.join(COMMANDS)}")
+        names = ", ".join((*OF_THE_SOCKET, *COMMANDS))
+        raise Invalid(f"command: {order.name[:50]!r} is not one of {names}")
     order.who.need(kind.scope)
     return await kind.carry_out(order, parsed(kind.body, payload))
 

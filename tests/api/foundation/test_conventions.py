@@ -1,6 +1,7 @@
 """What holds for every request: ids, headers, bounds, problem documents, limits, shared origins."""
 
 import asyncio
+import gzip
 import re
 
 import orjson
@@ -9,6 +10,7 @@ import structlog
 from starlette.routing import Route
 
 from cauldron.api import bounds
+from cauldron.api.openapi import operations
 from cauldron.domain.errors import Refused
 from tests.api.foundation.town import BASE, DEFINITION, town
 
@@ -66,6 +68,8 @@ def test_a_sane_request_id_is_kept_and_no_other(sqlite_place, run, given, kept):
         ("POST", MADE, body(b"{", JSON), 400, "malformed_json"),
         ("POST", MADE, body(b'{"a":NaN}', JSON), 400, "malformed_json"),
         ("POST", MADE, body(b"\xff", JSON), 400, "malformed_json"),
+        ("POST", MADE, body(b'{"definition":{"a":1,"b":{},"a":2}}', JSON), 400, "malformed_json"),
+        ("POST", MADE, body(b'{"definition":' + b"9" * 300 + b"}", JSON), 422, "invalid_request"),
         ("POST", MADE, body(b"a=1", 'text/plain'), 415, "unsupported_media_type"),
         ("POST", MADE, body(b"{}"), 415, "unsupported_media_type"),
         ("POST", MADE, body(b" " * (1 << 20) + b"{}", JSON), 413, "body_too_large"),
@@ -73,6 +77,9 @@ def test_a_sane_request_id_is_kept_and_no_other(sqlite_place, run, given, kept):
         ("POST", MADE, body(b"[]", JSON), 422, "invalid_request"),
         ("POST", MADE, body(b'{"definition":{},"owner":"x"}', JSON), 422, "invalid_request"),
         ("GET", "/api/v1/cooks?limit=true", {}, 422, "invalid_request"),
+        ("GET", "/api/v1/cooks?limitt=3", {}, 422, "invalid_request"),
+        ("GET", "/api/v1/version?x=", {}, 422, "invalid_request"),
+        ("POST", "/internal/cook/pause?userId=x", {}, 422, "invalid_request"),
         ("GET", "/api/v1/cooks?limit=1000", {}, 422, "invalid_request"),
         ("GET", "/api/v1/cooks?cursor=%00", {}, 422, "invalid"),
         ("GET", "/" + "x" * 9000, {}, 414, "url_too_long"),
@@ -110,6 +117,32 @@ def test_a_body_that_is_refused_is_told_where(sqlite_place, run):
     )
     body = is_problem(answer, 422, "invalid_document")
     assert {"name", "supply", "generator"} <= {p["path"] for p in body["problems"]}
+
+
+def test_a_filter_that_is_spelled_wrong_is_named_with_the_right_ones(sqlite_place, run):
+    answer = run(sqlite_place.ann.get("/api/v1/outputs?tools=text.card&limit=2"))
+    [wrong] = is_problem(answer, 422, "invalid_request")["problems"]
+    assert wrong["path"] == "query.tools" and "tool," in wrong["message"]
+    assert run(sqlite_place.ann.get("/points?utm_source=friend")).status_code == 200, "pages are linked to"
+
+
+def test_every_parameter_that_the_document_names_is_taken(sqlite_place, run):
+    document = run(sqlite_place.ann.get("/api/v1/openapi.json")).json()
+    asked = 0
+    for path, method, operation in operations(document):
+        names = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+        if names:
+            url = path.replace("{", "").replace("}", "")
+            answer = run(sqlite_place.ann.request(method, url, params=dict.fromkeys(names, "")))
+            assert "is not one of" not in answer.text and "takes no query" not in answer.text, (path, names)
+            asked += 1
+    assert asked > 8
+
+
+def test_a_body_that_is_packed_is_not_unpacked(sqlite_place, run):
+    headers = {"content-type": JSON, "content-encoding": "gzip"}
+    answer = run(sqlite_place.ann.post(MADE, content=gzip.compress(b"{}"), headers=headers))
+    is_problem(answer, 415, "unsupported_media_type")
 
 
 def test_true_is_no_number_and_unknown_fields_are_refused(sqlite_place, run):
@@ -253,7 +286,8 @@ def test_a_request_line_names_what_matters_and_no_secret(sqlite_place, run):
     key = town_.ann.headers["authorization"].removeprefix("Bearer ")
     canaries = [key, "canary-query", "canary-body", "canary-path", "canary-cookie"]
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
-        run(town_.ann.get(f"/api/v1/cooks/{cook}", params={"token": "canary-query"}))
+        run(town_.ann.get(f"/api/v1/cooks/{cook}"))
+        run(town_.ann.get("/api/v1/cooks", params={"token": "canary-query"}))
         run(town_.ann.post("/api/v1/collections", json={"definition": {"name": "canary-body"}}))
         run(town_.ann.get("/canary-path", headers={"cookie": "cauldron=canary-cookie"}))
         run(town_.nobody.post("/api/v1/session", json={"name": "ann", "password": "canary-body"}))

@@ -1,0 +1,50 @@
+"""What a route's query does not know is refused: a filter that is spelled wrong would find everything."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from cauldron.domain.errors import InvalidMany, Problem
+from cauldron.domain.identity import Principal
+
+OF_PROGRAMS = ("/api/", "/internal/")  # who links to a page appends what they like
+
+
+_found: dict[Callable[..., Any], tuple[str, ...]] = {}  # by endpoint
+
+
+class UnknownQuery(InvalidMany):
+    """The query has parameters that the route does not take."""
+
+    code = "invalid_request"
+
+
+async def only_known_queries(request: Request) -> None:
+    """For every route; who is nobody is told that first. Raises UnknownQuery."""
+    scope = request.scope
+    if not scope.get("query_string") or not scope["path"].startswith(OF_PROGRAMS):
+        return
+    if not isinstance(scope["state"].get("principal"), Principal):
+        return
+    known = _known(scope["route"])
+    unknown = sorted(set(request.query_params) - set(known))
+    if unknown:
+        taken = f"is not one of {', '.join(known)}" if known else "is too much: this takes no query"
+        found = [Problem(path=f"query.{name[:80]}", code="unknown", message=taken) for name in unknown[:20]]
+        raise UnknownQuery(found)
+
+
+def _known(route: APIRoute) -> tuple[str, ...]:
+    """The names that a route's query may have."""
+    if route.endpoint not in _found:
+        _found[route.endpoint] = tuple(_names(route.dependant))
+    return _found[route.endpoint]
+
+
+def _names(dependant: Dependant) -> Iterator[str]:
+    yield from (param.alias for param in dependant.query_params)
+    for each in dependant.dependencies:
+        yield from _names(each)
