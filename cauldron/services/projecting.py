@@ -114,14 +114,20 @@ class Projector:
         return outcome
 
     async def _add(self, cook_id: str, commit: Commit, cursor: Cursor) -> bool:
-        """Project a commit that was just made; False when more than it is missing, or others were faster."""
+        """Project a commit of decisions that was just made, in one write.
+
+        False when more than it is missing, it ended pieces, too, or others were faster.
+        """
         folded = await self._cooks.load(stream_of(cook_id), fresh=False)
         stored = bool(cursor.version and cursor.parent_version)
-        if not stored or not cursor.seq + 1 == commit["seq"] == folded.seq:
+        ends = any(event["type"] in _ENDS for event in commit["events"])
+        if ends or not stored or not cursor.seq + 1 == commit["seq"] == folded.seq:
             return False
+        cursor.seq = commit["seq"]
         try:
-            await self.write(folded, [commit], cursor=cursor)
-            await self.save_status(folded, cursor=cursor)
+            async with folded.lock:
+                docs = self._status(folded, cursor)
+            await self._put(docs, cursor, first=_reviews(folded.state, commit))
         except StaleVersion:
             return False
         return True
@@ -211,11 +217,12 @@ class Projector:
         parent = status.cook_document(folded.state, seq=cursor.seq, first_outputs=first)
         return parent, status.status_document(folded.state, seq=cursor.seq)
 
-    async def _put(self, docs: tuple[Doc, Doc], cursor: Cursor) -> None:
-        """The parent record first: the status is the cursor, and moves last."""
+    async def _put(self, docs: tuple[Doc, Doc], cursor: Cursor, *, first: Sequence[Op] = ()) -> None:
+        """The operations ``first``, then the parent record: the status is the cursor, and moves last."""
         parent, counters = docs
-        ops = [Put("cooks", parent, cursor.parent_version), Put("cook_status", counters, cursor.version)]
-        if any(await self._store.commit(ops, atomic=False)):
+        puts = (Put("cooks", parent, cursor.parent_version), Put("cook_status", counters, cursor.version))
+        outcomes = await self._store.commit([*first, *puts], atomic=False)
+        if any(outcomes[len(first) :]):
             raise StaleVersion("the projections were written by another process")
         cursor.version += 1
         cursor.parent_version += 1
