@@ -13,6 +13,7 @@ from cauldron.domain.identity import Principal
 OF_PROGRAMS = ("/api/", "/internal/")  # who links to a page appends what they like
 
 
+MOST = 20  # that are listed
 _found: dict[Callable[..., Any], tuple[str, ...]] = {}  # by endpoint
 
 
@@ -32,9 +33,15 @@ async def only_known_queries(request: Request) -> None:
     known = _known(scope["route"])
     unknown = sorted(set(request.query_params) - set(known))
     if unknown:
-        taken = f"is not one of {', '.join(known)}" if known else "is too much: this takes no query"
-        found = [Problem(path=f"query.{name[:80]}", code="unknown", message=taken) for name in unknown[:20]]
-        raise UnknownQuery(found)
+        raise UnknownQuery([_unknown(name[:80], known) for name in unknown[:MOST]])
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> Problem:
+    return Problem(
+        path=f"query.{name}",
+        code="unknown_parameter",
+        message=f"is no parameter of this route: it takes {', '.join(known) or 'none'}",
+    )
 
 
 def _known(route: APIRoute) -> tuple[str, ...]:
