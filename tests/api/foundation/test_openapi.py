@@ -1,5 +1,7 @@
 """The OpenAPI document is true: its examples are valid, and schemathesis finds nothing else than it says."""
 
+import contextlib
+
 import jsonschema
 import pytest
 import schemathesis
@@ -9,6 +11,7 @@ from schemathesis import GenerationMode
 
 from cauldron.api.openapi import operations
 from tests.api.foundation.threaded import ThreadedTown
+from tests.mongod import database
 
 # Event streams end when the client goes; pages are for people, and tested in a browser.
 LEFT_OUT = r"/stream$|^/api/v1/events$|^/$|^/spells/|^/static/"
@@ -70,19 +73,20 @@ def faults(place, mode, examples):
     return found
 
 
-@pytest.fixture
-def open_town(home):
-    """A town that a client without a loop of ours asks: the application runs on a loop of its own."""
-    with ThreadedTown(home) as opened:
-        yield opened
+MODES = pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=str)
 
 
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=str)
-def test_schemathesis_finds_nothing(open_town, mode):
-    assert not faults(open_town, mode, 4)
+@MODES
+def test_schemathesis_finds_nothing(home, mode):
+    with ThreadedTown(home) as town:
+        assert not faults(town, mode, 4)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=str)
-def test_schemathesis_finds_nothing_at_length(open_town, mode):
-    assert not faults(open_town, mode, 200)
+@MODES
+@pytest.mark.parametrize(("engine_name", "examples"), [("sqlite", 200), ("mongo", 50)])
+def test_schemathesis_finds_nothing_at_length(home, engine_name, examples, mode):
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(database()) if engine_name == "mongo" else ""
+        town = stack.enter_context(ThreadedTown(home, url))
+        assert not faults(town, mode, examples)

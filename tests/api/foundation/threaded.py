@@ -35,8 +35,8 @@ class Threaded:
 class ThreadedTown(Threaded):
     """A town; ``app`` hands each request over to its loop."""
 
-    def __init__(self, home: Path) -> None:
-        super().__init__(town(home, rate_limit_reads=0, rate_limit_writes=0))
+    def __init__(self, home: Path, database_url: str = "") -> None:
+        super().__init__(town(home, database_url, rate_limit_reads=0, rate_limit_writes=0))
 
     def __enter__(self) -> Self:
         super().__enter__()
