@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.flows.commands import Shell, make_collection
+from tests.flows.commands import Inside, make_collection
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(home=tmp_path / "home", cwd=tmp_path)
+def shell(tmp_path: Path) -> Inside:
+    return Inside(home=tmp_path / "home", cwd=tmp_path)
 
 
-def test_a_cast_is_looked_at_and_its_picture_written(shell: Shell, tmp_path: Path):
+def test_a_cast_is_looked_at_and_its_picture_written(shell: Inside, tmp_path: Path):
     held = io.BytesIO()
     Image.new("RGB", (30, 20), "teal").save(held, "PNG")
     (tmp_path / "x.bin").write_bytes(held.getvalue())
@@ -32,13 +32,13 @@ def test_a_cast_is_looked_at_and_its_picture_written(shell: Shell, tmp_path: Pat
     assert shell.ok("output", "list", "--status", "failed")["outputs"] == []
 
 
-def test_a_secret_for_callbacks_is_made_and_nothing_is_sent_yet(shell: Shell):
+def test_a_secret_for_callbacks_is_made_and_nothing_is_sent_yet(shell: Inside):
     assert shell.ok("callback", "rotate")["secret"].startswith("whsec_")
     assert shell.ok("callback", "list")["deliveries"] == []
     assert shell("callback", "retry", "msg_none").code == 1
 
 
-def test_pieces_are_listed_and_counted(shell: Shell, tmp_path: Path):
+def test_pieces_are_listed_and_counted(shell: Inside, tmp_path: Path):
     source = str(make_collection(tmp_path / "art", supply=6))
     cook = shell.ok("cook", "start", source, "--wait")["cookId"]
     shell.ok("review", "approve", cook, "1-3")
@@ -52,10 +52,10 @@ def test_pieces_are_listed_and_counted(shell: Shell, tmp_path: Path):
     assert "median" in shell("cook", "analytics", cook).out
 
 
-def test_a_run_from_the_command_line_is_told_of_too(shell: Shell):
+def test_a_run_from_the_command_line_is_told_of_too(shell: Inside):
     words = ("cast", "text.template", "--input", "template=x", "--callback")
     assert shell(*words, "http://127.0.0.1/").code == 2
-    open_shell = Shell(
+    open_shell = Inside(
         home=shell.home, cwd=shell.cwd, settings=(("CAULDRON_CALLBACK_HOSTS", '["127.0.0.1"]'),)
     )
     run = open_shell.ok(*words, "http://127.0.0.1:9/", "--wait")

@@ -16,7 +16,7 @@ from cauldron.domain.tool import Costing, Kind, Port, Tool
 from cauldron.services.forecasting import CookForecast
 from cauldron.services.past_cooks import past_cooks
 from tests.contracts.conftest import STORES
-from tests.flows.commands import Shell, make_collection
+from tests.flows.commands import Inside, make_collection
 from tests.kitchen import Kitchen, Scripted, step, success
 
 
@@ -173,7 +173,7 @@ def test_a_budget_sets_aside_the_tariff_or_the_upper_end():
 
 
 def test_a_dry_run_says_what_a_cook_would_take_and_starts_nothing(tmp_path):
-    shell = Shell(home=tmp_path / "home", cwd=tmp_path)
+    shell = Inside(home=tmp_path / "home", cwd=tmp_path)
     source = str(make_collection(tmp_path / "art", supply=10))
     found = shell.ok("cook", "start", source, "--dry-run")
     assert found["pieces"] == 10
