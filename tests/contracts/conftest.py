@@ -15,48 +15,58 @@ from cauldron.adapters.sqlite import SqliteStore
 from cauldron.ports.blobs import BlobStore
 from cauldron.ports.storage import Store, Table
 from tests import s3server
-from tests.mongod import database
+from tests.mongod import database, studio_database
 
 
-class SqliteEngine:
+class Engine:
+    """Handles on one set of data."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self.handles: list[Store] = []
+
+    async def open(self, *tables: Table) -> Store:
+        store: Store = self._make()
+        self.handles.append(store)
+        await store.open(tables)
+        return store
+
+    async def close(self) -> None:
+        for handle in self.handles:
+            await handle.close()
+
+
+class SqliteEngine(Engine):
     """Handles on one SQLite file."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "store.db"
-        self.handles: list[SqliteStore] = []
-
-    async def open(self, *tables: Table) -> Store:
-        store = SqliteStore(self.path)
-        self.handles.append(store)
-        await store.open(tables)
-        return store
-
-    async def close(self) -> None:
-        for handle in self.handles:
-            await handle.close()
+        super().__init__(lambda: SqliteStore(self.path))
 
 
-class MongoEngine:
-    """Handles on one database of a real replica set."""
+class MongoEngine(Engine):
+    """Handles on one database of a real replica set, where a test before may have made the tables."""
+
+    made_by = staticmethod(studio_database)
 
     def __init__(self, folder: Path) -> None:
         self._database = contextlib.ExitStack()
-        self.url = self._database.enter_context(database())
-        self.handles: list[MongoStore] = []
-
-    async def open(self, *tables: Table) -> Store:
-        store = MongoStore(self.url)
-        self.handles.append(store)
-        await store.open(tables)
-        return store
+        self.url = self._database.enter_context(self.made_by())
+        super().__init__(lambda: MongoStore(self.url))
 
     async def close(self) -> None:
-        for handle in self.handles:
-            await handle.close()
+        await super().close()
         self._database.close()
 
 
+class FreshMongoEngine(MongoEngine):
+    """The same with tables of a test's own, or processes that are killed."""
+
+    made_by = staticmethod(database)
+
+
 STORES = {"sqlite": SqliteEngine, "mongo": MongoEngine}
+FRESH_STORES = {"sqlite": SqliteEngine, "mongo": FreshMongoEngine}
 
 
 def disk_blobs(folder: Path) -> Callable[[], BlobStore]:
@@ -73,10 +83,10 @@ def s3_blobs(folder: Path) -> Callable[[], BlobStore]:
 BLOBS = {"disk": disk_blobs, "s3": s3_blobs}
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=FRESH_STORES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path, run: Any) -> Iterator[Any]:
     """``run(engine.open(*tables))`` is a handle; every call gives another on the same data."""
-    engine = STORES[request.param](tmp_path)
+    engine = FRESH_STORES[request.param](tmp_path)
     yield engine
     run(engine.close())
 

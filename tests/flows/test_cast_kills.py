@@ -9,7 +9,7 @@ import pytest
 
 from cauldron.bootstrap import TABLES
 from cauldron.services.casting import Caller, stream_of
-from tests.contracts.conftest import STORES
+from tests.contracts.conftest import FRESH_STORES
 from tests.flows.killable import FORKS, Fate
 from tests.flows.killable_casts import Stage, diamond, live, store_at
 
@@ -25,11 +25,11 @@ MOST_PASSINGS = (
 FEW = (("after", 1), ("before", 2), ("after", 4), ("before", 7))
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=FRESH_STORES)
 def place(request, tmp_path, run):
     """(url, folder) of a store that other processes open, too."""
     FORKS.set_forkserver_preload(["tests.flows.killable_casts"])
-    engine = STORES[request.param](tmp_path)
+    engine = FRESH_STORES[request.param](tmp_path)
     run(engine.open(*TABLES))
     yield getattr(engine, "url", "") or str(engine.path), tmp_path
     run(engine.close())
