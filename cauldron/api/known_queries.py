@@ -7,7 +7,8 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from cauldron.domain.errors import InvalidMany, Problem
+from cauldron.api.shapes import Malformed
+from cauldron.domain.errors import Problem
 from cauldron.domain.identity import Principal
 
 OF_PROGRAMS = ("/api/", "/internal/")  # who links to a page appends what they like
@@ -17,14 +18,8 @@ MOST = 20  # that are listed
 _found: dict[Callable[..., Any], tuple[str, ...]] = {}  # by endpoint
 
 
-class UnknownQuery(InvalidMany):
-    """The query has parameters that the route does not take."""
-
-    code = "invalid_request"
-
-
 async def only_known_queries(request: Request) -> None:
-    """For every route; who is nobody is told that first. Raises UnknownQuery."""
+    """For every route; who is nobody is told that first. Raises Malformed."""
     scope = request.scope
     if not scope.get("query_string") or not scope["path"].startswith(OF_PROGRAMS):
         return
@@ -33,7 +28,7 @@ async def only_known_queries(request: Request) -> None:
     known = _known(scope["route"])
     unknown = sorted(set(request.query_params) - set(known))
     if unknown:
-        raise UnknownQuery([_unknown(name[:80], known) for name in unknown[:MOST]])
+        raise Malformed([_unknown(name[:80], known) for name in unknown[:MOST]])
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> Problem:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 
-from cauldron.domain.errors import CauldronError, Invalid, StaleVersion
+from cauldron.domain.errors import CauldronError, Invalid, InvalidMany, StaleVersion
 
 MAX_PAGE = 100
 
@@ -28,6 +28,12 @@ class Answer(BaseModel):
     """A response body."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Malformed(InvalidMany):
+    """A payload or query that is not what its command or route takes."""
+
+    code = "invalid_request"
 
 
 class PreconditionFailed(CauldronError):

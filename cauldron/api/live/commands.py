@@ -7,21 +7,15 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from cauldron.api.access import caller_of
-from cauldron.api.shapes import Body
+from cauldron.api.shapes import Body, Malformed
 from cauldron.bootstrap import Studio
-from cauldron.domain.errors import Invalid, InvalidMany, Problem, Refused
+from cauldron.domain.errors import Invalid, Problem, Refused
 from cauldron.domain.identity import Principal, Scope
 from cauldron.services.cooking import Wanted
 from cauldron.services.feed_wiring import shown
 from cauldron.services.owned import owned
 
 B = TypeVar("B", bound=Body)
-
-
-class Malformed(InvalidMany):
-    """A payload that is not what its command takes."""
-
-    code = "invalid_request"
 
 
 class StartBody(Body):
