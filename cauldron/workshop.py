@@ -22,6 +22,7 @@ from cauldron.ports.pictures import Pictures
 from cauldron.ports.sharing import ShareCards
 from cauldron.ports.storage import Store
 from cauldron.ports.webhooks import WebhookSender
+from cauldron.services.adopting import Adopting
 from cauldron.services.analysing import Analysing
 from cauldron.services.callbacks import PLATFORM, Callbacks
 from cauldron.services.casting import Caller, Casting
@@ -205,6 +206,10 @@ class Workshop:
         return Sponsoring(parts.store, parts.clock, parts.settings.environment, parts.new_id)
 
     @cached_property
+    def adopting(self) -> Adopting:
+        return Adopting(self._parts.store, self.ledger, self._parts.casting, self._parts.clock)
+
+    @cached_property
     def stream_tickets(self) -> StreamTickets:
         return StreamTickets(self._parts.store, self._parts.clock)
 
@@ -325,5 +330,5 @@ class Workshop:
     def loops(self, *, work: bool) -> list[tuple[str, Loop]]:
         """What runs beside the engine; without ``work`` nothing that does jobs."""
         found: list[tuple[str, Loop]] = [("exports", self.exports), ("callbacks", self.callbacks)]
-        found += [*self.ledger_loops(), ("stats", self.spell_stats)]
+        found += [*self.ledger_loops(), ("stats", self.spell_stats), ("guests", self.adopting)]
         return [*found, ("exporter", self.exporter)] if work else found

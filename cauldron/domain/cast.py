@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from cauldron.domain.commands import EndCast, NoteParent, RecordStep, StartCast, SubmitStep
+from cauldron.domain.commands import AdoptCast, EndCast, NoteParent, RecordStep, StartCast, SubmitStep
 from cauldron.domain.cook import noted
 from cauldron.domain.cook_state import Noted
 from cauldron.domain.errors import NotFound, Refused
@@ -29,7 +29,7 @@ ENDS = {
     "cancelled": ("CastCancelled", CastState.CANCELLED),
 }
 _STATE_OF = dict(ENDS.values())
-CastCommand = StartCast | SubmitStep | RecordStep | EndCast | NoteParent
+CastCommand = StartCast | SubmitStep | RecordStep | EndCast | NoteParent | AdoptCast
 
 
 @dataclass(slots=True)
@@ -44,6 +44,12 @@ class Cast:
     noted: Noted = field(default_factory=Noted)
     recorded: list[StepRecord] = field(default_factory=list)  # steps that ended while it ran
     submitted: dict[tuple[str, int], str] = field(default_factory=dict)  # (step, attempt) -> run id or ""
+    adopted_by: str = ""
+
+    @property
+    def owner(self) -> str:
+        """Whose it is now: who began it, or who they became."""
+        return self.adopted_by or str(self.started["owner"])
 
     @property
     def steps(self) -> list[StepRecord]:
@@ -63,6 +69,8 @@ def decide(cast: Cast, command: CastCommand) -> list[Event]:
         raise NotFound("there is no such cast")
     if isinstance(command, NoteParent):
         return [noted(command)]
+    if isinstance(command, AdoptCast):
+        return [] if command.owner == cast.owner else [Event("CastAdopted", {"owner": command.owner})]
     if cast.state is not CastState.RUNNING:
         return []  # terminal is terminal: a late end changes nothing
     if isinstance(command, SubmitStep):
@@ -151,5 +159,7 @@ def evolve(cast: Cast, event: Event, *, ts: int) -> None:
         cast.recorded += event.data["steps"]
     elif event.type == "ParentNoted":
         cast.noted.add(event.data)
+    elif event.type == "CastAdopted":
+        cast.adopted_by = event.data["owner"]
     elif event.type in _STATE_OF and cast.state is CastState.RUNNING:
         cast.state, cast.ended, cast.ended_ms = _STATE_OF[event.type], event.data, ts

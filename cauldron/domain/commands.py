@@ -251,6 +251,14 @@ class RecordStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptCast:
+    """A guest's cast is the account's that the guest became."""
+
+    key: str  # adopt:<castId>
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndCast:
     """A settled cast job reports its end; ``status`` is success, failed or cancelled."""
 

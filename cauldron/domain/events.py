@@ -23,6 +23,8 @@ from cauldron.domain.ledger_events import (
     PointsDeposited,
     PointsGranted,
     PointsHeld,
+    PointsMoved,
+    PointsReceived,
     PointsRefunded,
     PointsReleased,
     PointsWithdrawn,
@@ -47,6 +49,8 @@ __all__ = [
     "PointsDeposited",
     "PointsGranted",
     "PointsHeld",
+    "PointsMoved",
+    "PointsReceived",
     "PointsRefunded",
     "PointsReleased",
     "PointsWithdrawn",
@@ -290,6 +294,12 @@ class CastStepEnded(TypedDict):
     steps: list[StepRecord]  # the one
 
 
+class CastAdopted(TypedDict):
+    """A guest's cast is now the account's that the guest became; who began it and who pays stay on record."""
+
+    owner: str
+
+
 class CastEnded(TypedDict):
     """A cast reached its end with all its steps. The type says how."""
 
@@ -325,6 +335,7 @@ EVENT_TYPES: Mapping[str, str] = {
     "CastStarted": "A cast began.",
     "CastStepSubmitted": "A step was handed to a provider.",
     "CastStepEnded": "A step of a running cast ended.",
+    "CastAdopted": "A guest's cast became the account's that the guest became.",
     "CastCompleted": "A cast ended with its output.",
     "CastFailed": "A cast ended without an output.",
     "CastCancelled": "A cast was cancelled.",

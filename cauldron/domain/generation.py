@@ -45,6 +45,7 @@ class Parents(NamedTuple):
     collection_id: str | None = None
     piece_id: str | None = None
     payer: str = ""  # whose points pay for it; empty: nobody's, it is free of charge
+    initiator: str = ""  # who began it, where that is not whose it is
 
 
 def first_delivery_status(platform: str) -> str:
@@ -101,7 +102,10 @@ def output_document(output_id: str, step: StepRecord, parents: Parents, *, seq: 
         "seq": seq,
     }
     if parents.payer:
-        document |= {"initiatorAccountId": parents.owner, "payerAccountId": parents.payer}
+        document |= {
+            "initiatorAccountId": parents.initiator or parents.owner,
+            "payerAccountId": parents.payer,
+        }
     return document | _points(step["charge"]) if "charge" in step else document
 
 

@@ -14,8 +14,10 @@ from cauldron.domain.hashing import content_hash
 
 PROVIDER = "provider:cost"  # what tools cost
 PLATFORM = "platform:net"  # what is left to the platform; may go below zero
+TRANSIT = "transit"  # between two accounts; empty when every move has arrived
 EXPIRED = "expired"
 PAYOUT = "payout"
+FLOORED = (TRANSIT, EXPIRED, PAYOUT, PROVIDER)  # beside those of users and creators
 KINDS = ("paid", "promo", "adjust")  # of grants
 MAX_MILLI = 10**15  # of one amount: a trillion points
 NAME = re.compile(r"[A-Za-z0-9_.@-]{1,120}")
@@ -57,7 +59,7 @@ def payable(creator: str) -> str:
 
 def is_floored(ledger_account: str) -> bool:
     """Whether an account must never be below zero."""
-    return ledger_account.startswith(("user:", "creator:")) or ledger_account in (EXPIRED, PAYOUT, PROVIDER)
+    return ledger_account.startswith(("user:", "creator:")) or ledger_account in FLOORED
 
 
 def check_account(account: str) -> str:

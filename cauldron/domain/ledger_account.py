@@ -7,7 +7,7 @@ left of its grants.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cauldron.domain import ledger_deposits, ledger_sponsoring
+from cauldron.domain import ledger_deposits, ledger_moves, ledger_sponsoring
 from cauldron.domain.errors import Invalid, NotFound, Refused
 from cauldron.domain.events import Event
 from cauldron.domain.ledger import (
@@ -29,6 +29,8 @@ from cauldron.domain.ledger_commands import (
     ExpireGrant,
     GrantPoints,
     HoldPoints,
+    MovePoints,
+    ReceivePoints,
     RefundPoints,
     ReleaseHold,
     ReverseDeposit,
@@ -246,6 +248,8 @@ _DECIDE: Mapping[type, Callable[[Account, Any], list[Event]]] = {
     ReleaseHold: _release,
     ExpireGrant: _expire,
     RefundPoints: _refund,
+    MovePoints: ledger_moves.move,
+    ReceivePoints: ledger_moves.receive,
 }
 
 
@@ -295,4 +299,6 @@ _FOLD: Mapping[str, Callable[[Account, Mapping[str, Any]], None]] = {
     "PointsHeld": _held,
     "PointsReleased": _released,
     "GrantExpired": _expired,
+    "PointsMoved": ledger_moves.moved,
+    "PointsReceived": ledger_moves.received,
 }

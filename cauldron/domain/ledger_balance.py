@@ -53,6 +53,8 @@ class Account:
     charges: dict[str, Charge] = field(default_factory=dict)  # "<provider>:<charge>"
     granted: int = 0  # how many, ever
     debt_milli: int = 0  # spent points whose money was taken back
+    moved_to: str = ""  # the account that took this one over
+    moves: int = 0  # how often points went there
     sponsored: dict[str, int] = field(default_factory=dict)  # sponsorship -> milli, set aside or spent
     sponsored_holds: dict[str, str] = field(default_factory=dict)  # open ones -> sponsorship
 

@@ -150,8 +150,54 @@ class RefundPoints:
         return fingerprint("ref", [self.account, self.amount_milli])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovePoints:
+    """Send all that an account has, and owes, to the account that takes it over; ``number`` counts."""
+
+    account: str
+    to: str
+    number: int
+    now: int
+
+    @property
+    def key(self) -> str:
+        return f"move:{self.account}:{self.number}"
+
+    @property
+    def asked(self) -> str:
+        return fingerprint("move", [self.to])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivePoints:
+    """What left ``source`` arrives: ``grants`` are [kind, priority, expires at, milli-points]."""
+
+    account: str
+    source: str
+    number: int
+    grants: Sequence[Sequence[Any]]
+    debt_milli: int
+    now: int
+
+    @property
+    def key(self) -> str:
+        return f"recv:{self.source}:{self.number}"
+
+    @property
+    def asked(self) -> str:
+        return fingerprint("recv", [self.account, [list(each) for each in self.grants], self.debt_milli])
+
+
 AccountCommand = (
-    GrantPoints | DepositPoints | ReverseDeposit | HoldPoints | ReleaseHold | ExpireGrant | RefundPoints
+    GrantPoints
+    | DepositPoints
+    | ReverseDeposit
+    | HoldPoints
+    | ReleaseHold
+    | ExpireGrant
+    | RefundPoints
+    | MovePoints
+    | ReceivePoints
 )
 
 

@@ -75,7 +75,7 @@ def _share(charge: Charge, reversed_micro_usd: int) -> int:
 
 
 def _taken(account: Account, charge: Charge, body: dict[str, Any], *, more: int, now: int) -> Event:
-    parts = _still_there(account, charge, wanted=more, now=now)
+    parts = still_there(account, wanted=more, now=now, first=charge.group)
     taken = sum(milli for _, milli in parts)
     owed = more - taken
     legs = legs_of({available(body["account"]): -taken, PLATFORM: -owed, "mint:paid": more})
@@ -83,11 +83,11 @@ def _taken(account: Account, charge: Charge, body: dict[str, Any], *, more: int,
     return Event("DepositReversed", body | more_body)
 
 
-def _still_there(account: Account, charge: Charge, *, wanted: int, now: int) -> list[Part]:
-    """From what the money bought first, then from other points that are no promotion."""
+def still_there(account: Account, *, wanted: int, now: int, first: str = "") -> list[Part]:
+    """Of points that are no promotion, at most so many; those of the grant ``first`` before others."""
     grants = [g for g in account.grants.values() if g.lasts(now) and g.left_milli and g.kind != "promo"]
     parts: list[Part] = []
-    for grant in sorted(grants, key=lambda g: (g.grant_id != charge.group, _rank(g))):
+    for grant in sorted(grants, key=lambda g: (g.grant_id != first, _rank(g))):
         milli = min(grant.left_milli, wanted)
         if milli:
             parts.append((grant.grant_id, milli))

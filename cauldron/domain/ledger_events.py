@@ -115,6 +115,36 @@ class PointsRefunded(Posted, Repaid):
     amountMilli: int
 
 
+class PointsMoved(Posted):
+    """All that an account had went to the one that took it over; what it owed, too.
+
+    ``grants`` are [kind, priority, expires at, milli-points], ``number`` counts the moves of the account.
+    """
+
+    account: str
+    to: str
+    number: int
+    amountMilli: int
+    debtMilli: int
+    parts: list[list[Any]]  # [grant, milli-points]
+    grants: list[list[Any]]
+
+
+class PointsReceived(Posted):
+    """What left the account ``source`` arrived; ``grants`` are what is left of it to spend.
+
+    A debt that came along was paid with what came, then with ``parts`` of grants that were here.
+    """
+
+    account: str
+    source: str
+    amountMilli: int
+    debtMilli: int
+    repaidMilli: int
+    parts: list[list[Any]]  # [grant, milli-points]
+    grants: list[list[Any]]
+
+
 class HoldOpened(TypedDict):
     """A hold's own stream began."""
 
@@ -225,6 +255,8 @@ LEDGER_EVENTS = {
     "PointsReleased": "What a closed hold had not used came back.",
     "GrantExpired": "What was left of a grant expired.",
     "PointsRefunded": "A user got back what a capture had taken.",
+    "PointsMoved": "All points of an account went to the one that took it over.",
+    "PointsReceived": "Points of an account that was taken over arrived.",
     "HoldOpened": "A hold's own stream began.",
     "PointsCaptured": "Points were taken from a hold for steps that succeeded.",
     "CaptureWasted": "Something cost after its hold was closed; the platform bears it.",

@@ -9,6 +9,7 @@ CAST_JOBS = "cast_jobs"
 EXPORT_JOBS = "export_jobs"
 DELIVERIES = "deliveries"
 SPONSORSHIPS = "sponsorships"  # who pays for whom
+ADOPTIONS = "adoptions"  # guests who became somebody with a name
 TICKETS = "stream_tickets"
 MEDIA_GRANTS = "media_grants"
 GATES = "gates"
@@ -70,6 +71,9 @@ RESOURCES: tuple[Table, ...] = (
     Table(name=MEDIA_GRANTS, indexes=(Index(fields=("owner",)), Index(fields=("castId",)))),
     Table(name="thumbnails"),
     Table(name=SPONSORSHIPS, indexes=(Index(fields=("owner",)), Index(fields=("initiator",)))),
+    Table(
+        name=ADOPTIONS, indexes=(Index(fields=("owner",)), Index(fields=("lookAt",), where={"watched": True}))
+    ),
     Table(name=TICKETS, indexes=(Index(fields=("account",)), Index(fields=("endsAt",)))),
 )
 

@@ -10,7 +10,7 @@ import structlog
 
 from cauldron.domain import cast as casts
 from cauldron.domain.cast import Cast, CastState
-from cauldron.domain.commands import EndCast, NoteParent, StartCast
+from cauldron.domain.commands import AdoptCast, EndCast, NoteParent, StartCast
 from cauldron.domain.errors import CauldronError, Invalid, NotFound, Refused, StaleVersion
 from cauldron.domain.generation import DELIVERED, Parents, output_document
 from cauldron.domain.snapshot import Snapshot, check_exposed
@@ -160,6 +160,12 @@ class Casting:
         await self.jobs.drop(cast_id, now=self.clock())
         await self.project(cast_id)
 
+    async def adopt(self, cast_id: str, *, owner: str, actor: str) -> None:
+        """Make a guest's cast the account's that the guest became; once. Raises NotFound."""
+        command = AdoptCast(key=f"adopt:{cast_id}", owner=owner)
+        await self.casts.handle(stream_of(cast_id), command, actor=actor)
+        await self.project(cast_id)
+
     async def note(self, cast_id: str, note: NoteParent, *, actor: str) -> None:
         """Keep what another service told of a cast, apart from what is folded. Raises NotFound."""
         await self.casts.handle(stream_of(cast_id), note, actor=actor)
@@ -235,9 +241,10 @@ class Casting:
 
     async def allow(self, job: Doc, made: Any) -> None:
         """Let the owner of a cast read media that it is about to tell of; nobody hears of them before."""
+        cast = (await self.casts.load(stream_of(job["castId"]))).state
         found = grants(
             made,
-            account=job["userId"],
+            account=job["userId"] if cast.state is CastState.NONE else cast.owner,
             environment=job["environment"],
             at=iso(self.clock()),
             cast_id=job["castId"],
@@ -253,7 +260,8 @@ class Casting:
             raise NotFound(f"there is no cast {cast_id}", cast=cast_id)
         outputs = cast_outputs(cast, seq=folded.seq)
         ops: list[Op] = [Insert("generationOutputs", output) for output in outputs]
-        ops += [_raised(output) for output in outputs[: len(cast.recorded)]]
+        written = outputs if cast.adopted_by else outputs[: len(cast.recorded)]  # before, as they were then
+        ops += [_raised(output) for output in written]
         record = cast_document(cast, seq=folded.seq)
         changes = {key: value for key, value in record.items() if key != "_id"}
         newer = Patch("casts", cast_id, changes, {"seq": Compare("<", folded.seq)})  # never backwards
@@ -261,7 +269,7 @@ class Casting:
         named = [started["inputs"], record["outputs"], [output["outputs"] for output in outputs]]
         allowed = grants(
             named,
-            account=started["owner"],
+            account=cast.owner,
             environment=started["environment"],
             at=record["startedAt"],
             cast_id=cast_id,
@@ -277,7 +285,8 @@ def cast_outputs(cast: Cast, *, seq: int) -> list[dict[str, Any]]:
     """The ``generationOutputs`` documents of the steps of a cast that have ended."""
     started = cast.started
     parents = Parents(
-        owner=started["owner"],
+        owner=cast.owner,
+        initiator=started["owner"],
         visibility=started["visibility"],
         environment=started["environment"],
         notification_platform=started["notificationPlatform"],
@@ -310,7 +319,7 @@ def cast_document(cast: Cast, *, seq: int) -> dict[str, Any]:
         "configHash": started["configHash"],
         "initiatorAccountId": started["owner"],
         "payerAccountId": started["payerAccountId"],
-        "owner": started["owner"],
+        "owner": cast.owner,
         "visibility": started["visibility"],
         "environment": started["environment"],
         "cookId": None,

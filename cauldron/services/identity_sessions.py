@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from cauldron.domain.credentials import SESSION, Token
-from cauldron.domain.errors import InvalidMany, Refused
+from cauldron.domain.errors import Duplicate, InvalidMany, Refused
 from cauldron.domain.identity import (
     MAX_PASSWORD_BYTES,
     Principal,
@@ -16,6 +16,7 @@ from cauldron.domain.identity import (
 )
 from cauldron.domain.times import iso
 from cauldron.ports.storage import Delete, Doc, Insert, Op, Patch, Put
+from cauldron.services.adoptions import adoption
 from cauldron.services.identity_records import SESSIONS, USERS, Register, guest_of
 from cauldron.services.identity_throttle import Throttle
 
@@ -33,9 +34,11 @@ class Sessions:
     throttle: Throttle
 
     async def sign_in(
-        self, name: str, password: str, *, address: str, replacing: str = ""
+        self, name: str, password: str, *, address: str, replacing: str = "", guest: str = ""
     ) -> tuple[Doc, Token]:
         """Open a session; the one that the same browser had (``replacing``, its id) ends.
+
+        ``guest`` is the account of that one's guest, when what it has is to come along.
 
         Returns:
             The user's record, and the session's token: always a new one.
@@ -52,13 +55,19 @@ class Sessions:
             raise Unauthenticated("name or password is wrong")
         self.throttle.forgive(name=known, address=address)
         await self._renew_hash(user, password)
-        return user, await self.start(user, replacing=replacing)
+        return user, await self.start(user, replacing=replacing, guest=guest)
 
-    async def start(self, user: Doc, *, replacing: str = "") -> Token:
-        """Open a session for a user who has proven who they are."""
+    async def start(self, user: Doc, *, replacing: str = "", guest: str = "") -> Token:
+        """Open a session for a user who has proven who they are; see :meth:`sign_in`."""
         token, ops = self._new(user)
-        gone = [Delete(SESSIONS, replacing)] if replacing else []
-        await self.register.commit(*ops, *gone, *await self._over(user["_id"]))
+        ops += [Delete(SESSIONS, replacing)] if replacing else []
+        ops += await self._over(user["_id"])
+        now = self.register.clock()
+        said = [adoption(guest, owner=user["account"], actor=user["_id"], now=now)] if guest else []
+        try:
+            await self.register.commit(*ops, *said)
+        except Duplicate:  # the same guest has become somebody already, in another window
+            await self.register.commit(*ops)
         return token
 
     async def start_guest(self, *, address: str) -> tuple[Doc, Token]:

@@ -83,10 +83,10 @@ class Ledger:
             self.streams, Decider(Rates, ledger_creator.decide_rate, ledger_creator.evolve_rate), clock=clock
         )
 
-    async def _post(
+    async def post(
         self, dispatcher: Dispatcher[Any], stream: str, command: LedgerCommand, *, actor: str
     ) -> Event | None:
-        """What the command caused, now or when it came first; None when nothing was left to do.
+        """Carry a command out: what it caused, now or when it came first; None when nothing was left to do.
 
         Raises:
             LedgerConflict: the id is known, and meant something else.
@@ -126,7 +126,7 @@ class Ledger:
             expires_at=expires_at,
             note=note[:200],
         )
-        event = await self._post(self.accounts, f"account:{account}", command, actor=actor)
+        event = await self.post(self.accounts, f"account:{account}", command, actor=actor)
         return event.data if event else {}
 
     async def deposit(
@@ -152,12 +152,12 @@ class Ledger:
             money_micro_usd=money_micro_usd,
             rate_id=rate_id or (await self.rate()).rate_id,
         )
-        event = await self._post(self.accounts, f"account:{account}", command, actor=SYSTEM)
+        event = await self.post(self.accounts, f"account:{account}", command, actor=SYSTEM)
         return event.data if event else {}
 
     async def reverse_deposit(self, command: ReverseDeposit) -> Mapping[str, Any]:
         """Take back, or give again, what a provider says of a charge. Raises NotFound, Invalid."""
-        event = await self._post(self.accounts, f"account:{command.account}", command, actor=SYSTEM)
+        event = await self.post(self.accounts, f"account:{command.account}", command, actor=SYSTEM)
         return event.data if event else {}
 
     async def check_unlocked(self, account: str) -> None:
@@ -171,7 +171,7 @@ class Ledger:
         over = [g.grant_id for g in grants if not g.lasts(now) and g.left_milli]
         for grant_id in over:
             command = ExpireGrant(account=account, grant_id=grant_id, now=now)
-            await self._post(self.accounts, stream, command, actor=SYSTEM)
+            await self.post(self.accounts, stream, command, actor=SYSTEM)
         return len(over)
 
     # Holds.
@@ -211,7 +211,7 @@ class Ledger:
             about=about or {},
             total_milli=total_milli,
         )
-        held = await self._post(self.accounts, f"account:{account}", command, actor=actor)
+        held = await self.post(self.accounts, f"account:{account}", command, actor=actor)
         if held is None:
             raise NotFound(f"there is no hold for {natural!r:.80}")
         await self.ensure_open(held.data)
@@ -235,7 +235,7 @@ class Ledger:
             environment=held["environment"],
             about=held["about"],
         )
-        await self._post(self.holds, stream, command, actor=SYSTEM)
+        await self.post(self.holds, stream, command, actor=SYSTEM)
 
     async def hold(self, key: str, *, account: str, cap_milli: int) -> str:
         """See the port :class:`Charging`. What costs nothing is named, and not in the books."""
@@ -261,7 +261,7 @@ class Ledger:
             NotFound: there is no such hold. LedgerConflict: the group says something else.
         """
         command = CaptureLines(hold_id=hold_id, number=number, lines=lines)
-        return await self._post(self.holds, f"hold:{hold_id}", command, actor=SYSTEM)
+        return await self.post(self.holds, f"hold:{hold_id}", command, actor=SYSTEM)
 
     async def release(self, credit_tx_id: str) -> None:
         """See the port :class:`Charging`."""
@@ -271,7 +271,7 @@ class Ledger:
     async def close(self, hold_id: str, *, reason: str) -> None:
         """Capture no more, give back the rest, let the creator have the share. Raises NotFound, Refused."""
         command = CloseHold(hold_id=hold_id, reason=reason, now=self.clock())
-        await self._post(self.holds, f"hold:{hold_id}", command, actor=SYSTEM)
+        await self.post(self.holds, f"hold:{hold_id}", command, actor=SYSTEM)
         await self.settle(hold_id)
 
     async def settle(self, hold_id: str) -> None:
@@ -282,9 +282,9 @@ class Ledger:
         account, captured, creator = hold.opened["account"], hold.captured_milli, hold.terms.creator
         share = EarnShare(creator=creator, hold_id=hold_id, amount_milli=hold.creator_milli)
         release = ReleaseHold(account=account, hold_id=hold_id, captured_milli=captured, now=self.clock())
-        await self._post(self.accounts, f"account:{account}", release, actor=SYSTEM)
+        await self.post(self.accounts, f"account:{account}", release, actor=SYSTEM)
         if share.amount_milli:
-            await self._post(self.creators, f"creator:{creator}", share, actor=SYSTEM)
+            await self.post(self.creators, f"creator:{creator}", share, actor=SYSTEM)
 
     async def is_begun(self, run_id: str) -> bool:
         """Whether a run has a stream of its own: then its end closes the hold."""
@@ -320,7 +320,7 @@ class Ledger:
         command = RefundLines(
             hold_id=hold_id, group=group, lines=captured["lines"], line=line, reason=reason[:200]
         )
-        decided = await self._post(self.holds, f"hold:{hold_id}", command, actor=actor)
+        decided = await self.post(self.holds, f"hold:{hold_id}", command, actor=actor)
         if decided is None:
             return {}
         told: Mapping[str, Any] = decided.data
@@ -332,10 +332,10 @@ class Ledger:
         refund, creator, account = decided["refund"], decided["creator"], decided["account"]
         if decided["creatorMilli"]:
             claw = ClawBack(creator=creator, refund=refund, amount_milli=decided["creatorMilli"])
-            await self._post(self.creators, f"creator:{creator}", claw, actor=SYSTEM)
+            await self.post(self.creators, f"creator:{creator}", claw, actor=SYSTEM)
         if decided["amountMilli"]:
             back = RefundPoints(account=account, refund=refund, amount_milli=decided["amountMilli"])
-            await self._post(self.accounts, f"account:{account}", back, actor=SYSTEM)
+            await self.post(self.accounts, f"account:{account}", back, actor=SYSTEM)
 
     async def withdraw(
         self, creator: str, milli: int, *, actor: str, withdrawal: str | None = None
@@ -346,7 +346,7 @@ class Ledger:
             withdrawal=check_reference(withdrawal or self.new_id(), path="withdrawal"),
             amount_milli=check_amount(milli),
         )
-        event = await self._post(self.creators, f"creator:{creator}", command, actor=actor)
+        event = await self.post(self.creators, f"creator:{creator}", command, actor=actor)
         return event.data if event else {}
 
     # Rates and balances.
@@ -355,7 +355,7 @@ class Ledger:
         """What a point is worth from now on; what is quoted already keeps its rate. Raises Invalid."""
         wanted = check_reference(rate_id or self.new_id(), path="rate")
         command = SetRate(rate_id=wanted, micro_usd_per_point=micro_usd_per_point)
-        await self._post(self.rates, RATES_STREAM, command, actor=actor)
+        await self.post(self.rates, RATES_STREAM, command, actor=actor)
         return await self.rate()
 
     async def rate(self) -> Rate:

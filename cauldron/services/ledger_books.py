@@ -24,6 +24,7 @@ from cauldron.persistence.streams import Commit
 from cauldron.ports.storage import Compare, Doc, Insert, Op, Patch, Put, Store
 from cauldron.services.following import Follower
 from cauldron.services.ledger import Ledger
+from cauldron.services.ledger_moves import BRING, finish_move, send_after
 from cauldron.services.outliving import outliving
 
 log = structlog.get_logger("cauldron.books")
@@ -295,6 +296,10 @@ class Bookkeeper(Follower):
                     await ledger.settle(event.data["hold"])
                 elif event.type == "RefundDecided":
                     await ledger.finish_refund(event.data)
+                elif event.type == "PointsMoved":
+                    await finish_move(ledger, event.data)
+                elif event.type in BRING:
+                    await send_after(ledger, event.data["account"])
             except (LedgerConflict, Invalid, NotFound) as wrong:  # it will not be right later either
                 log.error("the books cannot be finished", commit=commit["_id"], code=wrong.code)
 

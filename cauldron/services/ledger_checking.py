@@ -54,6 +54,10 @@ class _Reading:
     captured: dict[str, tuple[str, int]] = field(default_factory=dict)  # hold -> (account, milli)
     closed: dict[str, tuple[int, int]] = field(default_factory=dict)  # hold -> (instant, creator's milli)
     earned: dict[str, int] = field(default_factory=dict)
+    moved: dict[str, int] = field(
+        default_factory=dict
+    )  # what left an account, by what should arrive -> instant
+    arrived: set[str] = field(default_factory=set)
     groups: set[str] = field(default_factory=set)
 
 
@@ -129,6 +133,9 @@ class LedgerCheck:
             _creator(reading, key, stream, own)
 
     def _conclude(self, reading: _Reading) -> None:
+        for arrival, at in reading.moved.items():
+            if arrival not in reading.arrived and reading.now - at >= LATE_MS:
+                reading.found.note(arrival, "left its account, and did not arrive")
         found = reading.found
         if sum(found.sums.values()):
             found.note("all", f"all postings sum to {sum(found.sums.values())}, not 0")
@@ -291,6 +298,10 @@ def _account(reading: _Reading, key: str, stream: list[Commit], own: dict[str, i
                 if hold in reading.released:
                     reading.found.note(f"hold:{hold}", "was released twice")
                 reading.released[hold] = event["data"]["capturedMilli"]
+            elif event["type"] == "PointsMoved":
+                reading.moved[f"recv:{key}:{event['data']['number']}"] = commit["ts"]
+            elif event["type"] == "PointsReceived":
+                reading.arrived.add(event["data"]["group"])
 
 
 def _hold(reading: _Reading, key: str, stream: list[Commit]) -> None:

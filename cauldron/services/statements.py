@@ -28,6 +28,8 @@ WORDS = {  # what a posting of an event is to a person
     "PointsCaptured": "Spent",
     "PointsRefunded": "Refunded",
     "GrantExpired": "Expired",
+    "PointsMoved": "Went along to your account",
+    "PointsReceived": "Came along from when you were a guest",
     "CreatorEarned": "Earned",
     "CreatorClawedBack": "Share taken back",
     "PointsWithdrawn": "Paid out",

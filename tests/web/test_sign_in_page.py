@@ -186,5 +186,9 @@ def test_a_visitor_goes_on_as_a_guest_and_comes_back_as_one(stage, visit):
     expect(page.locator("#gallery img")).to_be_visible()
     page.get_by_role("link", name="Sign in").click()
     expect(page.get_by_text("You are a guest.")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="Keep what I made here")).to_be_checked()
+    assert faults(page) == []
     sign_in(page)
     page.wait_for_url("**/spells/lantern")
+    [kept] = page.request.get(f"{stage.address}/api/v1/casts").json()["items"]
+    assert kept["status"] == "completed"

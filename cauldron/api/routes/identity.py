@@ -21,7 +21,7 @@ from cauldron.api.routes.identity_bodies import (
     UserChange,
     Users,
 )
-from cauldron.api.routes.sessions import SECRET, SignedIn, address_of, signed_in
+from cauldron.api.routes.sessions import SECRET, SignedIn, address_of, brought, settle_in, signed_in
 from cauldron.api.shapes import (
     MAX_PAGE,
     PreconditionFailed,
@@ -134,9 +134,12 @@ async def withdraw(invitation_id: str, studio: TheStudio, who: Editor) -> None:
 
 @router.post("/invitations/accept", status_code=201, summary="Accept an invitation")
 async def accept(body: Acceptance, request: Request, response: Response, studio: TheStudio) -> Me:
-    """Makes you a user and signs you in."""
+    """Makes you a user and signs you in; what you have here as a guest comes along."""
     cookies.check_transport(request.scope, request.headers)
+    session, guest = brought(request, keep=body.keep_guest)
     user = await studio.identity.invitations.accept(
         body.token, name=body.name, password=body.password, address=address_of(request)
     )
-    return signed_in(user, await studio.identity.sessions.start(user), request, response)
+    token = await studio.identity.sessions.start(user, replacing=session, guest=guest)
+    await settle_in(studio, guest)
+    return signed_in(user, token, request, response)

@@ -10,6 +10,9 @@ from cauldron.domain.identity import MAX_LABEL, MAX_NAME, MAX_PASSWORD_BYTES, SC
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, description="Name or e-mail address.")]
 Password = Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD_BYTES)]
+KeepGuest = Annotated[
+    bool, Field(description="Whether what this browser's guest has here comes along; else it is given up.")
+]
 Label = Annotated[str, Field(max_length=MAX_LABEL, description="What it is for, for people.")]
 EXAMPLE_TOKEN = f"ci_{'0' * 32}_{'x' * 43}"
 RoleName = Literal["owner", "creator", "reviewer", "operator", "service"]
@@ -27,6 +30,12 @@ class SignIn(Body):
 
     name: Name
     password: Password
+
+
+class Entry(SignIn):
+    """Name and password, perhaps of somebody who was a guest."""
+
+    keep_guest: KeepGuest = True
 
 
 class NewPassword(Body):
@@ -78,6 +87,7 @@ class Acceptance(Body):
     token: Annotated[str, Field(min_length=TOKEN_LENGTH, max_length=TOKEN_LENGTH)]
     name: Name
     password: Password
+    keep_guest: KeepGuest = True
 
 
 class UserChange(Body):

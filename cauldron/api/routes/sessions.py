@@ -2,38 +2,58 @@
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import HTTPConnection
 
 from cauldron.api import cookies
 from cauldron.api.access import TheStudio, principal_of
 from cauldron.api.authentication import session_token
-from cauldron.api.routes.identity_bodies import Me, NewPassword, SignIn
+from cauldron.api.routes.identity_bodies import Entry, Me, NewPassword
+from cauldron.bootstrap import Studio
 from cauldron.domain.credentials import SESSION, Token, parse_token
-from cauldron.domain.errors import Refused
+from cauldron.domain.errors import CauldronError, Refused
 from cauldron.domain.identity import GUEST, GUEST_SCOPES, ROLES, SCOPES, Forbidden, Principal
 from cauldron.ports.storage import Doc
 
+log = structlog.get_logger("cauldron.api")
 router = APIRouter(prefix="/api/v1", tags=["identity"])
 SignedIn = Annotated[Principal, Depends(principal_of)]
 SECRET = {"cache-control": "no-store"}  # neither kept by anybody nor replayed
 
 
 @router.post("/session", status_code=201, summary="Sign in")
-async def sign_in(body: SignIn, request: Request, response: Response, studio: TheStudio) -> Me:
+async def sign_in(body: Entry, request: Request, response: Response, studio: TheStudio) -> Me:
     """Opens a session in a cookie. Unsafe requests then need the header `X-CSRF-Token` with `csrfToken`.
 
+    Who was a guest keeps what is theirs: points, runs and pictures come along, unless `keepGuest` is false.
     After too many tries the answer is 429 with `Retry-After`.
     """
     cookies.check_transport(request.scope, request.headers)
-    before = _shown(request)
+    session, guest = brought(request, keep=body.keep_guest)
     user, token = await studio.identity.sessions.sign_in(
-        body.name,
-        body.password,
-        address=address_of(request),
-        replacing=before.credential if before and before.via == "session" else "",
+        body.name, body.password, address=address_of(request), replacing=session, guest=guest
     )
+    await settle_in(studio, guest)
     return signed_in(user, token, request, response)
+
+
+def brought(request: Request, *, keep: bool) -> tuple[str, str]:
+    """The session that a browser brings, which ends, and its guest's account if that is to come along."""
+    before = _shown(request)
+    if before is None or before.via != "session":
+        return "", ""
+    return before.credential, before.account if keep and before.is_guest else ""
+
+
+async def settle_in(studio: Studio, guest: str) -> None:
+    """Bring along what a guest has; what cannot be done at once, a loop does."""
+    if not guest:
+        return
+    try:
+        await studio.workshop.adopting.finish(guest)
+    except CauldronError as failure:
+        log.warning("guest not adopted yet", guest=guest, code=failure.code)
 
 
 @router.post("/session/guest", status_code=201, summary="Go on as a guest")

@@ -142,12 +142,16 @@ async def _is_theirs(studio: Studio, who: Principal | None, *, slug: str, credit
 
 
 async def _bearer(studio: Studio, token: str, *, slug: str, credit: str) -> Principal:
-    """Whoever holds the invoice of a run may read that run, also when the invoice is over."""
+    """Whoever holds the invoice of a run may read that run, also when the invoice is over.
+
+    Whose run it is may have changed since: a guest's invoice opens it also once they have a name.
+    """
     try:
         invoice = await studio.workshop.paid_casting.reader(token, slug=slug, credit_tx_id=credit)
     except InvoiceRejected as refusal:
         raise Unauthenticated(refusal.message) from refusal
-    owner = invoice["owner"]
+    [run] = await studio.store.get("casts", [invoice["runId"]])
+    owner = run["owner"] if run is not None else invoice["owner"]
     return Principal(
         account=owner, user=owner, scopes=frozenset(("read",)), via="invoice", credential=invoice["_id"]
     )

@@ -56,9 +56,10 @@ async function enter(event) {
   const empty = fields.find((field) => !field.value);
   if (empty) return empty.focus();
   const [name, password] = fields.map((field) => field.value);
+  const who = { name, password, ...(at("keep") ? { keepGuest: at("keep").checked } : {}) };
   const [path, body] = invitation
-    ? ["/api/v1/invitations/accept", { token: invitation, name, password }]
-    : [mode === "set-up" ? "/api/v1/setup" : "/api/v1/session", { name, password }];
+    ? ["/api/v1/invitations/accept", { token: invitation, ...who }]
+    : [mode === "set-up" ? "/api/v1/setup" : "/api/v1/session", who];
   at("go").disabled = true;
   try {
     await ask(path, "POST", body);
@@ -82,7 +83,8 @@ if (at("form")) {
 if (invitation) {
   document.title = "Accept an invitation · Cauldron";
   at("title").textContent = "You are invited";
-  at("lead").textContent = "Choose the name and the password that you will sign in with.";
+  const more = at("keep") ? " What you made here as a guest comes along." : "";
+  at("lead").textContent = `Choose the name and the password that you will sign in with.${more}`;
   document.querySelector("label[for=password]").textContent = "A password of at least 12 characters";
   at("password").autocomplete = "new-password";
   at("go").textContent = "Join this studio";
