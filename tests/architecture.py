@@ -22,6 +22,7 @@ LAYERS = {
     "client": -1,  # runs elsewhere: it imports nothing of ours
     "domain": 0,
     "ports": 1,
+    "typefaces": 2,  # the fonts that the package brings, for every adapter that draws
     "persistence": 2,
     "services": 3,
     "adapters": 3,

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from cauldron.ports.exporting import Tile
+from cauldron.typefaces import Font, drawable, font_for
 
 MARGIN_PX, GAP_PX = 40, 12
 HEADING_SHARE = 20  # the heading is a twentieth of the width high
@@ -19,8 +20,6 @@ MOST_COLUMNS = 20
 WIDEST_TEXT = 120  # characters of a heading
 QUALITY = 90
 THREADS = 2
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class PillowSheet:
@@ -64,7 +63,8 @@ def _heading(sheet: Image.Image, *, title: str, caption: str, height_px: int) ->
     draw = ImageDraw.Draw(sheet)
     left, right = MARGIN_PX, sheet.width - MARGIN_PX
     middle, line = MARGIN_PX + height_px * 0.32, MARGIN_PX + round(height_px * 0.7)
-    big, small = _font(height_px * 0.42), _font(height_px * 0.24)
+    title, caption = drawable(title), drawable(caption)
+    big, small = font_for(title, height_px * 0.42), font_for(caption, height_px * 0.24)
     said = _fitted(draw, caption, font=small, width_px=(right - left) * 0.45)
     free = right - left - draw.textlength(said, font=small) - height_px / 2
     name = _fitted(draw, title, font=big, width_px=free)
@@ -72,10 +72,6 @@ def _heading(sheet: Image.Image, *, title: str, caption: str, height_px: int) ->
     draw.text((right, middle), said, fill=QUIET, font=small, anchor="rm")
     draw.line((left, line, right, line), fill=RAISED, width=2)
     draw.line((left, line, left + height_px, line), fill=EMBER, width=4)
-
-
-def _font(size_px: float) -> Font:
-    return ImageFont.load_default(size_px)
 
 
 def _fitted(draw: ImageDraw.ImageDraw, text: str, *, font: Font, width_px: float) -> str:
@@ -119,7 +115,8 @@ def _blank(tile: Tile, size_px: int) -> Image.Image:
     """What stands for a piece that is no picture: its number and its type."""
     blank = Image.new("RGB", (size_px, size_px), SURFACE)
     draw = ImageDraw.Draw(blank)
-    draw.text((size_px / 2, size_px / 2 - 14), f"#{tile.label}", fill=TEXT, font=_font(20), anchor="mm")
+    label = f"#{tile.label}"
+    draw.text((size_px / 2, size_px / 2 - 14), label, fill=TEXT, font=font_for(label, 20), anchor="mm")
     kind = tile.mime.partition("/")[2][:16] or "file"
-    draw.text((size_px / 2, size_px / 2 + 14), kind, fill=QUIET, font=_font(14), anchor="mm")
+    draw.text((size_px / 2, size_px / 2 + 14), kind, fill=QUIET, font=font_for(kind, 14), anchor="mm")
     return blank

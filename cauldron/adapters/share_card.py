@@ -4,9 +4,10 @@ import asyncio
 import io
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from cauldron.ports.sharing import CARD_HEIGHT, CARD_WIDTH
+from cauldron.typefaces import Font, drawable, font_for
 
 INK, TEXT, QUIET, EMBER = (22, 19, 30), (238, 235, 245), (165, 158, 184), (243, 139, 60)
 LARGEST_SOURCE_PX = 64_000_000  # more pixels than that are not decoded
@@ -15,9 +16,6 @@ MOST_TITLE_LINES, MOST_CAPTION_LINES = 3, 4
 WIDEST_TEXT = 300  # characters that are looked at
 QUALITY = 88
 STUDIO = "Cauldron"
-NO_CHARACTER = "\uffff"  # no font has a shape for it
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class PillowShareCards:
@@ -59,10 +57,10 @@ def _art(path: Path) -> Image.Image | None:
 
 def _words(card: Image.Image, *, title: str, caption: str, width_px: int) -> None:
     draw = ImageDraw.Draw(card)
-    big, small = ImageFont.load_default(58), ImageFont.load_default(28)
-    title = _drawable(title, big) or STUDIO
+    title, caption = _drawable(title) or STUDIO, _drawable(caption)
+    big, small = font_for(title, 58), font_for(caption, 28)
     name = _lines(draw, title, font=big, width_px=width_px, most=MOST_TITLE_LINES)
-    said = _lines(draw, _drawable(caption, small), font=small, width_px=width_px, most=MOST_CAPTION_LINES)
+    said = _lines(draw, caption, font=small, width_px=width_px, most=MOST_CAPTION_LINES)
     top = (CARD_HEIGHT - 40 - 70 * len(name) - 38 * len(said)) // 2
     draw.rectangle((MARGIN_PX, top, MARGIN_PX + 72, top + 6), fill=EMBER)
     top += 36
@@ -75,14 +73,13 @@ def _words(card: Image.Image, *, title: str, caption: str, width_px: int) -> Non
         top += 38
 
 
-def _drawable(text: str, font: Font) -> str:
-    """``text`` without characters that the font has no shape for; empty when little is left of it.
+def _drawable(text: str) -> str:
+    """``text`` without characters that no font has a shape for; empty when little is left of it.
 
     Sites show the title beside the card: a card without it says more than one of empty boxes.
     """
-    missing = bytes(font.getmask(NO_CHARACTER))
     text = text[:WIDEST_TEXT]
-    kept = "".join(c for c in text if c.isspace() or bytes(font.getmask(c)) != missing)
+    kept = drawable(text)
     return kept if 2 * len("".join(kept.split())) > len("".join(text.split())) else ""
 
 

@@ -32,6 +32,9 @@ SHOWN = 5  # reasons, and piece numbers of each
 ENDED = ("Completed", "Exported")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 CookId = Annotated[str, typer.Argument(metavar="COOK", help="A cook's id, or the start of it.")]
+Amount = Annotated[
+    int | None, typer.Option(min=1, max=MAX_SUPPLY, help="Pieces to make; default: the rest of the supply.")
+]
 Reason = Annotated[str, typer.Option("--reason", help="Kept with the cook and shown.")]
 Source = Annotated[str, typer.Argument(metavar="FILE|ID", help="A collection document, id or slug.")]
 
@@ -45,10 +48,7 @@ def register(app: typer.Typer) -> None:
 @command
 def start(
     source: Source,
-    amount: Annotated[
-        int | None,
-        typer.Option(min=1, max=MAX_SUPPLY, help="Pieces to make; default: the rest of the supply."),
-    ] = None,
+    amount: Amount = None,
     seed: Annotated[str | None, typer.Option(help="Seed of the plan; default: the collection's.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Work here until the cook rests.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Start even if the disk looks too small.")] = False,

@@ -41,7 +41,7 @@ def run(inputs: Mapping[str, Any], media: Media) -> Sequence[Produced]:
     pad = inputs["padding"] * min(width, height)
     room = (max(1.0, width - 2 * pad), max(1.0, height - 2 * pad))
     layer = Image.new("RGBA", card.size, (*color[:3], 0))
-    face = face_of(inputs.get("font"), media, path="text.card.font")
+    face = face_of(inputs.get("font"), media, path="text.card.font", text=_said(inputs))
     _write(layer, _fitted(inputs, room, face), inputs, color=color, pad=pad)
     return output.picture(np.asarray(Image.alpha_composite(card, layer)), inputs)
 
@@ -67,6 +67,10 @@ def _ground(inputs: Mapping[str, Any], media: Media) -> tuple[Image.Image, Color
     card = Image.fromarray(palettes.paint(field, colors)).convert("RGBA")
     red, green, blue, _ = colors[len(colors) // 2]
     return card, (int(red), int(green), int(blue), 255)
+
+
+def _said(inputs: Mapping[str, Any]) -> str:
+    return str(inputs["text"]) + str(inputs.get("caption") or "")
 
 
 def _fitted(inputs: Mapping[str, Any], room: tuple[float, float], face: Face) -> Setting:

@@ -1,4 +1,4 @@
-"""The bundled font and fonts that users supply."""
+"""The bundled fonts and fonts that users supply."""
 
 import atexit
 import io
@@ -12,10 +12,10 @@ from PIL import ImageFont
 from cauldron.adapters.local.refusals import refusal
 from cauldron.domain.media import MediaRef
 from cauldron.ports.tools import Media
+from cauldron.typefaces import file_for, has
 
 Font = ImageFont.FreeTypeFont
 MAX_FONT_BYTES = 20 * 2**20
-NO_CHARACTER = "\U0010ffff"
 PLAIN = {
     "–": "-",
     "—": "-",
@@ -53,19 +53,7 @@ class Face:
         return kept or ("" if unicodedata.combining(letter) else "?")
 
     def _has(self, letter: str) -> bool:
-        font = self.at(24)
-        if not letter.isprintable():
-            return False
-        return bytes(font.getmask(letter)) != bytes(font.getmask(NO_CHARACTER))
-
-
-@lru_cache(maxsize=1)
-def bundled() -> bytes:
-    """The file of Pillow's own font (Aileron)."""
-    font = ImageFont.load_default(16)
-    if not isinstance(font, ImageFont.FreeTypeFont) or not isinstance(font.path, io.BytesIO):
-        raise RuntimeError("Pillow was built without FreeType, which text needs")
-    return font.path.getvalue()
+        return has(letter, self._data)
 
 
 @lru_cache(maxsize=8)
@@ -73,14 +61,14 @@ def _face(data: bytes) -> Face:
     return Face(data)
 
 
-def font_bytes(ref: MediaRef | None, media: Media, *, path: str) -> bytes:
-    """The font file ``ref``, checked, or the bundled one.
+def font_bytes(ref: MediaRef | None, media: Media, *, path: str, text: str) -> bytes:
+    """The font file ``ref``, checked, or the bundled one that has the letters of ``text``.
 
     Raises:
         InvalidMany: not a TrueType or OpenType font, or over 20 MB.
     """
     if ref is None:
-        return bundled()
+        return file_for(text)
     if ref.get("sizeBytes", 0) > MAX_FONT_BYTES:
         raise refusal(path, "too_large", f"is over {MAX_FONT_BYTES:,} bytes")
     data = media.read(ref)
@@ -91,9 +79,9 @@ def font_bytes(ref: MediaRef | None, media: Media, *, path: str) -> bytes:
     return data
 
 
-def face_of(ref: MediaRef | None, media: Media, *, path: str) -> Face:
+def face_of(ref: MediaRef | None, media: Media, *, path: str, text: str) -> Face:
     """The font to draw with; see :func:`font_bytes`."""
-    return _face(font_bytes(ref, media, path=path))
+    return _face(font_bytes(ref, media, path=path, text=text))
 
 
 @lru_cache(maxsize=8)

@@ -40,7 +40,7 @@ def run(inputs: Mapping[str, Any], media: Media) -> Sequence[Produced]:
     values = inputs.get("values") or {}
     text = filled(inputs["template"], values, path="svg.template", escape=lambda v: escape(v, QUOTES))
     _Guard().check(text)
-    font = font_bytes(inputs.get("font"), media, path="svg.template.font")
+    font = font_bytes(inputs.get("font"), media, path="svg.template.font", text=text)
     image = _rendered(text, font, width=inputs["width"], height=inputs["height"])
     background = palettes.parse(inputs["background"]) if inputs.get("background") else (0, 0, 0, 0)
     canvas = Image.new("RGBA", (inputs["width"], inputs["height"]), background)

@@ -89,8 +89,13 @@ def test_text_is_readable_on_any_ground(background, shelf):
     assert (light.max() + 0.05) / (light.min() + 0.05) >= 4.5
 
 
-def test_letters_the_font_lacks_are_replaced_not_boxed(shelf):
-    assert np.array_equal(card(shelf, text="Größe – naïve"), card(shelf, text="Grosse - naive"))
+def test_letters_of_other_languages_are_drawn_as_they_are(shelf):
+    assert not np.array_equal(card(shelf, text="Größe – naïve"), card(shelf, text="Grosse - naive"))
+    assert not np.array_equal(card(shelf, text="Ночь"), card(shelf, text="????"))
+
+
+def test_letters_that_no_font_has_are_replaced_not_boxed(shelf):
+    assert np.array_equal(card(shelf, text="Größe 夜"), card(shelf, text="Größe ?"))
 
 
 def test_a_font_must_be_a_font(shelf):

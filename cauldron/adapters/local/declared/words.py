@@ -25,7 +25,7 @@ VALUES = Port(
 FONT = Port(
     name="font",
     kind=Kind.FILE,
-    description="a TrueType or OpenType font; the bundled one knows only English letters",
+    description="a TrueType or OpenType font; the bundled ones know Latin, Greek and Cyrillic letters",
 )
 MOTIONS = ("none", "bob", "sway", "rotate", "pulse", "drift", "fade")
 
