@@ -78,12 +78,16 @@ class ReplicaSet:
         oplog_mb: int = 64,
         checkpoint_s: int = 60,
         cache_gb: float = 0.25,
+        history_s: int | None = None,
     ) -> None:
-        """Started, with a primary. The oplog keeps at least what is newer than the last checkpoint."""
+        """Started, with a primary. The oplog keeps at least what is newer than the last checkpoint.
+
+        ``history_s`` is how much of the past snapshots may read; None leaves it to the program.
+        """
         self._program = required_program()
         self._folder = tempfile.TemporaryDirectory(prefix="cauldron-mongod-", ignore_cleanup_errors=True)
         self._oplog_mb, self._checkpoint_s, self._election_ms = oplog_mb, checkpoint_s, election_ms
-        self._cache_gb = cache_gb
+        self._cache_gb, self._history_s = cache_gb, history_s
         self.ports = free_ports(nodes)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.served = self.in_use = 0  # databases: since the start, and now
@@ -104,6 +108,8 @@ class ReplicaSet:
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             *("--logpath", str(folder / "log"), "--logappend", "--nounixsocket"),
         ]  # fmt: skip
+        if self._history_s is not None:
+            command += ["--setParameter", f"minSnapshotHistoryWindowInSeconds={self._history_s}"]
         self.processes[port] = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent
         )
@@ -262,8 +268,11 @@ def studio_database() -> Iterator[str]:
 
 @contextlib.contextmanager
 def server() -> Iterator[ReplicaSet]:
-    """One node with a server's usual share of this machine, for benchmarks: tests share smaller ones."""
-    nodes = ReplicaSet(oplog_mb=1024, cache_gb=1.0)
+    """One node as ``deploy/compose.yaml`` runs it, with a server's usual share of this machine.
+
+    For benchmarks; tests share smaller ones.
+    """
+    nodes = ReplicaSet(oplog_mb=1024, cache_gb=1.0, history_s=10)
     try:
         yield nodes
     finally:
