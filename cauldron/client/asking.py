@@ -56,7 +56,7 @@ def _passes(problem: Refused) -> bool:
     """Whether the same request may be answered otherwise in a moment."""
     if isinstance(problem, Throttled | Broken):
         return problem.status in BUSY
-    return problem.code == "in_progress"  # an earlier try is still at work
+    return problem.code == "idempotency_in_flight"  # an earlier try is still at work
 
 
 def pause_s(attempt: int) -> float:

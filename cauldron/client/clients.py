@@ -16,8 +16,15 @@ T = TypeVar("T")
 TIMEOUT_S = 30.0
 
 
-def _headers(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"Authorization": f"Bearer {key}"}
+def _http_of(url: str, key: str | None) -> dict[str, Any]:
+    """Arguments of httpx2 for a client. Raises ValueError: an address or a key that cannot be one."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{url!r} is no address: it begins with http:// or https://")
+    shown = (key or "").strip()
+    if not shown.isascii() or any(each.isspace() for each in shown):
+        raise ValueError("an API key is letters, digits, - and _")
+    headers = {"Authorization": f"Bearer {shown}"} if shown else {}
+    return {"base_url": url, "headers": headers, "timeout": TIMEOUT_S}
 
 
 def _request(ask: Ask) -> dict[str, Any]:
@@ -44,7 +51,7 @@ class Client:
     """Blocking; a context manager. ``key`` is an API key; only a server on this machine may need none."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
-        self._http = httpx2.Client(base_url=url, headers=_headers(key), timeout=TIMEOUT_S)
+        self._http = httpx2.Client(**_http_of(url, key))
         self.collections: Collections[Client] = Collections(self)
         self.cooks: Cooks[Client] = Cooks(self)
         self.pieces: Pieces[Client] = Pieces(self)
@@ -123,7 +130,7 @@ class AsyncClient:
     """The same for use with ``await``; an asynchronous context manager."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
-        self._http = httpx2.AsyncClient(base_url=url, headers=_headers(key), timeout=TIMEOUT_S)
+        self._http = httpx2.AsyncClient(**_http_of(url, key))
         self.collections: Collections[AsyncClient] = Collections(self)
         self.cooks: Cooks[AsyncClient] = Cooks(self)
         self.pieces: Pieces[AsyncClient] = Pieces(self)

@@ -1,6 +1,7 @@
 """The Python client against a real server: the whole way round, blocking or awaited, and what it survives."""
 
 import asyncio
+import json
 import re
 import socket
 import threading
@@ -14,7 +15,10 @@ import pytest
 from PIL import Image
 
 from cauldron import client as api
+from cauldron.client.asking import exchange
 from cauldron.client.events import Parser
+from cauldron.client.flows import Answer, Ask, Wait
+from cauldron.services.replaying import InFlight
 from tests.api.live.live_world import open_studio, owner_key, record, review, serving, start_cook, stop
 from tests.services.test_cooking import COLLECTION
 
@@ -219,6 +223,36 @@ def test_a_lost_answer_does_not_make_a_second_cook(run, home):
                 assert len(await studio.store.find("cooks", {})) == 1
                 assert cook["cookId"]
             assert cutting.connections >= 3
+
+    run(story())
+
+
+def test_a_request_that_is_still_being_carried_out_is_waited_for():
+    flow = exchange(Ask(method="POST", path="/x"))
+    first = next(flow)
+    busy = json.dumps({"status": 409, "code": InFlight.code, "detail": "wait"}).encode()
+    assert isinstance(flow.send(Answer(409, {"content-type": "application/problem+json"}, busy)), Wait)
+    assert flow.send(None).headers == first.headers
+    with pytest.raises(StopIteration) as end:
+        flow.send(Answer(201, {}, b"{}"))
+    assert end.value.value.status == 201
+
+
+@pytest.mark.parametrize("client", [api.Client, api.AsyncClient])
+def test_an_address_or_a_key_that_cannot_be_one_is_told_at_once(client):
+    for url, key in (("127.0.0.1:8420", "ck_x"), ("", None), ("http://x", "two words"), ("http://x", "ключ")):
+        with pytest.raises(ValueError):
+            client(url, key)
+
+
+def test_a_key_from_a_file_or_an_empty_variable_will_do(run, home):
+    async def story():
+        async with house(home) as (_, url, key):
+            async with api.AsyncClient(url, f"{key}\n") as client:
+                assert [each async for each in client.collections.list()] == []
+            async with api.AsyncClient(url, "") as client:
+                with pytest.raises(api.Unauthenticated):
+                    await client.cooks.status("c")
 
     run(story())
 
