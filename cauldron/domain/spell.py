@@ -4,6 +4,7 @@ A step's input is an expression. In a document every object is one of five tagge
 forms, so data can never be mistaken for a reference (see ``spell_document``).
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -136,24 +137,16 @@ def reference_of(name: Name) -> InputRef | StepRef:
 
 def steps_needed(step: Step) -> tuple[str, ...]:
     """The ids of the steps that ``step`` refers to, each once, sorted: stores do not keep key order."""
-    found = {
-        reference.step
-        for expression in step.inputs.values()
-        for reference in references(expression)
-        if isinstance(reference, StepRef)
-    }
-    return tuple(sorted(found))
+    return tuple(sorted({found.step for found in _referred(step) if isinstance(found, StepRef)}))
 
 
 def inputs_read(step: Step) -> tuple[str, ...]:
     """The names of the exposed inputs that ``step`` refers to, each once, sorted."""
-    found = {
-        reference.name
-        for expression in step.inputs.values()
-        for reference in references(expression)
-        if isinstance(reference, InputRef)
-    }
-    return tuple(sorted(found))
+    return tuple(sorted({found.name for found in _referred(step) if isinstance(found, InputRef)}))
+
+
+def _referred(step: Step) -> Iterator[InputRef | StepRef]:
+    return itertools.chain.from_iterable(map(references, step.inputs.values()))
 
 
 def slug_of(name: str) -> str:

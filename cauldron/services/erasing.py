@@ -262,20 +262,15 @@ class Erasing:
 
     async def _records(self, scope: Scope, found: Erased, *, apply: bool) -> None:
         """Redact what no stream stands behind, remove what is no book, leave tombstones."""
-        for table in (t for t in BOOKS if t in self.tables):
+        for table in (t for t in (*BOOKS, *REMOVED) if t in self.tables):
             async for page in pages(self.store, table):
                 mine = [doc for doc in page if scope.holds(table, doc)]
                 found.count(table, len(mine))
+                ops: list[Op] = []
                 for doc in mine:
                     found.name(doc)
-                await self._commit([op for doc in mine for op in _redaction(table, doc)], apply=apply)
-        for table in (t for t in REMOVED if t in self.tables):
-            async for page in pages(self.store, table):
-                mine = [doc for doc in page if scope.holds(table, doc)]
-                found.count(table, len(mine))
-                for doc in mine:
-                    found.name(doc)
-                await self._commit([Delete(table, doc["_id"]) for doc in mine], apply=apply)
+                    ops += _redaction(table, doc) if table in BOOKS else [Delete(table, doc["_id"])]
+                await self._commit(ops, apply=apply)
         at = iso(self.clock())
         found.count("collections", len(scope.collections))
         stones = [erasure.collection_tombstone(doc, at=at) for doc in scope.collections]

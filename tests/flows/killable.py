@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -176,9 +176,16 @@ class Crew:
     by_point: dict[str, int] = field(default_factory=dict)
     _alive: dict[str, tuple[BaseProcess, Fate]] = field(default_factory=dict)
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         for name in self.roles:
             self._spawn(name)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for process, _ in self._alive.values():
+            process.kill()
+        for process, _ in self._alive.values():
+            process.join()
 
     def _spawn(self, name: str, fate: Fate | None = None) -> None:
         fate = fate if fate is not None else self.fates(self, name)
@@ -228,12 +235,6 @@ class Crew:
                 process.kill()
                 process.join()
                 self._spawn(name)
-
-    def end(self) -> None:
-        for process, _ in self._alive.values():
-            process.kill()
-        for process, _ in self._alive.values():
-            process.join()
 
     def log(self, name: str = "log") -> str:
         """What the processes wrote down: ``log``, ``starts`` of jobs, ``refused`` appends."""

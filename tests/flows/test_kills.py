@@ -23,8 +23,7 @@ preload()
 async def drive(crew: Crew, k: Kitchen, *, kills: int, pieces: int, within_s: float) -> list[str]:
     """Keep cooks going until so many processes have died, then let the living finish; returns the cooks."""
     cooks: list[str] = []
-    crew.start()
-    try:
+    with crew:
         async with asyncio.timeout(within_s):
             while crew.kills < kills:
                 if not cooks or await is_nearly_done(k, cooks[-1]):
@@ -38,8 +37,6 @@ async def drive(crew: Crew, k: Kitchen, *, kills: int, pieces: int, within_s: fl
                 while (await state_of(k, cook)) != "Completed":
                     await asyncio.sleep(0.02)
                     crew.look()
-    finally:
-        crew.end()
     return cooks
 
 
@@ -112,14 +109,11 @@ def test_the_same_checker_fails_when_the_commit_order_is_broken(run, tmp_path):
         crew = Crew(tmp_path, roles, random.Random(1), between)
         async with kitchen(tmp_path) as k:
             await k.start(200)
-            crew.start()
-            try:
+            with crew:
                 async with asyncio.timeout(40):
                     while not crew.kills or await open_jobs(k, "c1"):
                         await asyncio.sleep(0.02)
                         crew.look()
-            finally:
-                crew.end()
             over = {job for job, status in (await k.job_statuses()).items() if status == "done"}
             lost = [found.split()[1] for found in await problems(k) if found.endswith("is lost")]
             assert over & {f"c1.{piece}" for piece in lost}, "whatever is over has its event"
@@ -140,8 +134,7 @@ def test_two_owners_stopped_and_continued_that_ignore_their_lost_lease_double_no
         crew = Crew(tmp_path, roles, random.Random(2), lambda crew, name: Fate())
         async with kitchen(tmp_path) as k:
             await k.start(pieces)
-            crew.start()
-            try:
+            with crew:
                 async with asyncio.timeout(600 if pieces > 2_000 else 90):
                     for turn in range(cycles):
                         name = ("o1", "o2")[turn % 2]
@@ -153,8 +146,6 @@ def test_two_owners_stopped_and_continued_that_ignore_their_lost_lease_double_no
                     while await state_of(k, "c1") != "Completed":
                         await asyncio.sleep(0.02)
                         crew.look()
-            finally:
-                crew.end()
             await tidy(k)
             assert await problems(k) == []
         refused = len(crew.log("refused").splitlines())
@@ -182,8 +173,7 @@ def test_a_server_two_workers_and_pauses_from_a_command_line_share_one_file(run,
         taken_ms: list[float] = []
         async with kitchen(tmp_path) as k:
             await k.start(pieces)
-            crew.start()
-            try:
+            with crew:
                 async with asyncio.timeout(600 if pieces > 5_000 else 90):
                     while await made(k) < 20:
                         await asyncio.sleep(0.02)
@@ -206,8 +196,6 @@ def test_a_server_two_workers_and_pauses_from_a_command_line_share_one_file(run,
                     while await state_of(k, "c1") != "Completed":
                         await asyncio.sleep(0.02)
                         crew.look()
-            finally:
-                crew.end()
             await tidy(k)
             assert await problems(k) == []
         assert "locked" not in crew.log()

@@ -47,8 +47,7 @@ def test_a_large_cook_is_small_to_start_and_outlives_its_owner(run, tmp_path, en
     async def story():
         crew = Crew(tmp_path, {"w1": "slow worker", "o1": "owner"}, random.Random(3), lambda c, n: Fate())
         async with kitchen(tmp_path) as k:
-            crew.start()
-            try:
+            with crew:
                 await k.start(PIECES)
                 assert len(await k.store.find(COOK_EVENTS, {}, limit=10)) < 5
                 await k.until(lambda: enough(k, 100), within_s=60)
@@ -60,8 +59,6 @@ def test_a_large_cook_is_small_to_start_and_outlives_its_owner(run, tmp_path, en
                 await k.until(lambda: enough(k, before + 200), within_s=60)
                 assert await largest_bytes(k) < 1_000_000
                 print(f"{engine_name}: taken over after {took_s * 1000:.0f} ms, lease {LEASE_MS} ms")
-            finally:
-                crew.end()
 
     with engine(engine_name, tmp_path):
         run(story(), timeout_s=240)

@@ -26,20 +26,17 @@ def test_the_late_results_of_a_stopped_worker_are_refused(run, tmp_path, engine_
         crew = Crew(tmp_path, roles, random.Random(4), lambda crew, name: Fate())
         async with kitchen(tmp_path) as k:
             await k.start(PIECES)
-            crew.start()
-            try:
+            with crew:
                 taken = await stopped_with_jobs(crew, k)
                 crew.add("w2", "sleepy worker")
                 await k.until(lambda: made_by_others(k, taken))
                 os.kill(crew.pid("w1"), signal.SIGCONT)
                 await k.until_state("Completed")
                 await asyncio.sleep(0.5)
-            finally:
-                crew.end()
             makers = {r["pieceId"]: r["inputs"]["by"] for r in await records(k)}
             assert {makers[name] for name in taken} == {crew.pid("w2")}
             starts = crew.log("starts").split()
-            assert all(starts.count(name) == 2 for name in taken), "they ran in both workers"
+            assert all(starts.count(name) >= 2 for name in taken), "they ran in both workers"
             assert await problems(k) == []
 
     with engine(engine_name, tmp_path):

@@ -17,9 +17,9 @@ async def beat(k, clock, worker="w1", *, lease_ms=1000):
     await k.store.commit([Put("workers", row, None)])
 
 
-async def held_job(k, clock, worker="w1", name="a"):
+async def held_job(k, clock, worker="w1", name="a", *, lease_ms=1000):
     await k.jobs.enqueue([job(name)])
-    await beat(k, clock, worker)
+    await beat(k, clock, worker, lease_ms=lease_ms)
     await k.jobs.claim(Lease(id=f"l-{worker}", worker=worker), limit=1, now=clock())
 
 
@@ -82,9 +82,7 @@ def test_a_clock_set_back_does_not_keep_a_dead_worker_alive(run, tmp_path):
     async def story():
         clock = SteppingClock()
         async with kitchen(tmp_path, clock=clock) as k:
-            await k.jobs.enqueue([job("a")])
-            await beat(k, clock, lease_ms=200)
-            await k.jobs.claim(Lease(id="l", worker="w1"), limit=1, now=clock())
+            await held_job(k, clock, lease_ms=200)
             clock.pass_ms(-HOUR_MS)  # now its lease seems to last for an hour
             sweeper = Sweeper(k.store, [k.jobs], clock)
             assert await sweeper.reap() == 0
@@ -98,9 +96,7 @@ def test_a_clock_set_back_does_not_kill_a_living_worker(run, tmp_path):
     async def story():
         clock = SteppingClock()
         async with kitchen(tmp_path, clock=clock) as k:
-            await k.jobs.enqueue([job("a")])
-            await beat(k, clock, lease_ms=200)
-            await k.jobs.claim(Lease(id="l", worker="w1"), limit=1, now=clock())
+            await held_job(k, clock, lease_ms=200)
             sweeper = Sweeper(k.store, [k.jobs], clock)
             await sweeper.reap()
             clock.pass_ms(-HOUR_MS)
