@@ -153,9 +153,10 @@ def _sync_directory(path: Path) -> None:
 
 def _copy_database(source: Path, target: Path) -> None:
     """A consistent copy, while others write."""
+    uri = source.absolute().as_uri()
     try:
         with (
-            contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=30)) as here,
+            contextlib.closing(sqlite3.connect(f"{uri}?mode=ro", uri=True, timeout=30)) as here,
             contextlib.closing(sqlite3.connect(target)) as there,
         ):
             here.backup(there)

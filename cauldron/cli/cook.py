@@ -88,7 +88,8 @@ def start(
         if not wait:
             emit({"cookId": started.cook_id}, as_json=as_json, text=started.cook_id)
             watching = f"cauldron cook watch {started.cook_id} --work"
-            talk.print(f"it goes on in any process that works: {watching}", soft_wrap=True)
+            talk.print(f"make it here:  {watching}", soft_wrap=True)
+            talk.print("or leave it to cauldron worker or cauldron serve, here or elsewhere", soft_wrap=True)
             return
         await _work_until_it_rests(app, started.cook_id, as_json=as_json)
 

@@ -29,5 +29,7 @@ def _why_partial(cook: Cook) -> str:
     if cook.state not in (State.COMPLETED, State.EXPORTED):
         return f"the cook is {cook.state}"
     if cook.counts[GENERATED]:
-        return f"{cook.counts[GENERATED]} pieces wait for review"
-    return f"{cook.missing_slots()} pieces are rejected or failed and not refilled"
+        waiting = cook.counts[GENERATED]
+        return f"{waiting:,} piece{' waits' if waiting == 1 else 's wait'} for review"
+    missing = cook.missing_slots()
+    return f"{missing:,} piece{' is' if missing == 1 else 's are'} rejected or failed and not refilled"

@@ -76,6 +76,21 @@ def test_what_was_committed_a_moment_ago_is_projected_rather_than_reported(ask: 
     in_the_store(lambda app: app.casting.get(cast_id))  # it is there again
 
 
+def test_what_is_in_the_usual_folder_is_backed_up_and_brought_back(
+    ask: Ask, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data directory is ``data`` in the current folder unless told otherwise: a relative path."""
+    monkeypatch.setenv("CAULDRON_HOME", "data")
+    words = ("cast", "gradient", "--input", "width=16", "--input", "height=16", "--wait", "--json")
+    made = json.loads(ask(*words).stdout)
+    kept = ask("backup", "kept.tar")
+    assert kept.exit_code == 0, kept.output
+    monkeypatch.setenv("CAULDRON_HOME", "again")
+    assert ask("restore", "kept.tar").exit_code == 0
+    back = json.loads(ask("rebuild", "--check", "--json").stdout)
+    assert (back["ok"], back["casts"], made["status"]) == (True, 1, "completed")
+
+
 def test_doctor_shows_what_is_there_in_units(ask: Ask, cast_id: str) -> None:
     text = ask("doctor").stdout
     assert "generationOutputs" in text
