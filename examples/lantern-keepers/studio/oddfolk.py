@@ -30,14 +30,8 @@ def toad(c: Canvas, coat: Coat) -> None:
     head = outline(pts("0,302 34,300 66,312 118,350 140,412 206,470 212,530 140,574 0,586"))
     chin_shadow(c, head, body)
     c.form(head, coat)
-    for side in (-1, 1):
-        c.form(
-            ring(CX + side * 62, 414, 66, 70),
-            coat,
-            span=(CX + side * 62 - 90, CX + side * 62 + 80),
-            rim=6,
-            depth=16,
-        )
+    for x in (CX - 62, CX + 62):
+        c.form(ring(x, 414, 66, 70), coat, span=(x - 90, x + 80), rim=6, depth=16)
     jaw = outline(pts("0,528 110,520 216,496 220,560 140,620 0,640"))
     patch(
         c,
