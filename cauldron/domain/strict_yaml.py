@@ -68,7 +68,7 @@ class _Strict(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
-        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]  # not in the stubs
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML has no types
         if isinstance(event, AliasEvent):
             raise _refusal("aliases (*name) are not allowed", event.start_mark)
         tag = getattr(event, "tag", None)

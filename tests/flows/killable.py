@@ -94,7 +94,7 @@ class Hasty(JobStore):
         return jobs
 
 
-class Stubborn(Leases):
+class Obstinate(Leases):
     """Leases that are never lost in the eyes of their holder."""
 
     async def acquire(self, name: str) -> bool:
@@ -115,8 +115,8 @@ def parts_of(role: str, k: Kitchen, tap: Callable[[str], Awaitable[None]]) -> li
     owner = k.owner(window=60, lease_ms=LEASE_MS)
     if role == "hasty owner":
         owner.jobs = Hasty(k.store, k.jobs.table, max_lost=1_000)
-    if role == "stubborn owner":
-        owner.leases = Stubborn(k.store, holder=new_id(), clock=wall_ms)
+    if role == "obstinate owner":
+        owner.leases = Obstinate(k.store, holder=new_id(), clock=wall_ms)
         count_refusals(k)
     return [owner, k.sweeper()]
 

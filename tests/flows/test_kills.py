@@ -130,7 +130,7 @@ def test_two_owners_stopped_and_continued_that_ignore_their_lost_lease_double_no
     run, tmp_path, pieces, cycles
 ):
     async def story():
-        roles = {"w1": "worker", "w2": "worker", "o1": "stubborn owner", "o2": "stubborn owner"}
+        roles = {"w1": "worker", "w2": "worker", "o1": "obstinate owner", "o2": "obstinate owner"}
         crew = Crew(tmp_path, roles, random.Random(2), lambda crew, name: Fate())
         async with kitchen(tmp_path) as k:
             await k.start(pieces)

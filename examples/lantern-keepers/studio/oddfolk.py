@@ -283,6 +283,6 @@ def wisp(c: Canvas, coat: Coat) -> None:
             opacity="0.6",
             filter=c.blur(6, around=ring(CX + s * 98, 486, 26, 17)),
         )
-    stub = limb(pts("-136,640 -196,700 -216,664", CX), [74, 60, 34])
-    c.form(stub, coat, span=(230, 380), rim=7, depth=16)
+    stump = limb(pts("-136,640 -196,700 -216,664", CX), [74, 60, 34])
+    c.form(stump, coat, span=(230, 380), rim=7, depth=16)
     grip(c, coat, shoulder=124, width=0.84)
