@@ -34,6 +34,7 @@ class Engine:
     casting: Casting
     sweeper: Sweeper
     beside: list[tuple[str, Loop]] = field(default_factory=list)
+    patience_s: float = 10.0  # for the end of a loop, before it is cancelled again
     broken: str = ""  # which loop ended before its time, and why
     stopping: bool = False
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -93,8 +94,11 @@ class Engine:
             self.worker.drain()
             _, late = await asyncio.wait([working], timeout=drain_s)
             finished = not late
-        for task in self._tasks.values():
-            task.cancel()
+        left = set(self._tasks.values())
+        while left:  # a cancellation that arrives together with a driver's answer may be swallowed
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=self.patience_s)
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         return finished
 
