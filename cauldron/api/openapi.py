@@ -55,7 +55,11 @@ def describe(app: FastAPI, raw: tuple[BaseRoute, ...]) -> dict[str, Any]:
     """The document of an application, made once."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=app.title, version=app.version, routes=app.routes, description=DESCRIPTION
+            title=app.title,
+            version=app.version,
+            routes=app.routes,
+            description=DESCRIPTION,
+            servers=app.servers,
         )
         document["paths"] |= _streams(raw)
         parts = document.setdefault("components", {}).setdefault("schemas", {})

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from starlette.datastructures import Headers
 
+from cauldron.api.app import create_app
 from cauldron.api.forwarded import Forwarded
 from cauldron.api.sub_path import SubPath
 from cauldron.bootstrap import Studio
@@ -129,3 +130,7 @@ def test_behind_a_trusted_proxy_that_ends_tls_a_session_is_secure(tmp_path, run)
             assert (await forged.post("/api/v1/session", json=body)).status_code == 403
 
     run(story())
+
+
+def test_the_description_of_the_api_begins_where_the_proxy_shows_it(studio):
+    assert create_app(studio).openapi()["servers"] == [{"url": "/art/c"}]
