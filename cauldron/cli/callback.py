@@ -16,6 +16,7 @@ from cauldron.services.owned import owned
 
 group = typer.Typer(no_args_is_help=True, help="Messages to addresses that want to hear how a run ended.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+NONE = "none yet: --callback URL of cauldron cast and cauldron cook start asks for one"
 FIELDS = ("runId", "type", "url", "status", "attempts", "answer", "error", "createdAt", "deliveredAt")
 
 
@@ -62,7 +63,7 @@ def list_deliveries(
 
     found = [_shown(doc) for doc in run(work)]
     columns = ("deliveryId", "type", "status", "attempts", "answer", "createdAt")
-    emit({"deliveries": found}, as_json=as_json, text=table(found, columns))
+    emit({"deliveries": found}, as_json=as_json, text=table(found, columns, empty=NONE))
 
 
 def _shown(doc: Doc) -> dict[str, Any]:

@@ -12,12 +12,14 @@ from cauldron.bootstrap import Studio
 from cauldron.cli.callback import Callback, told
 from cauldron.cli.output import command, emit, talk
 from cauldron.cli.session import run
-from cauldron.domain.errors import CauldronError, Invalid, InvalidMany, NotFound, Problem, Refused
+from cauldron.domain.errors import Invalid, InvalidMany, NotFound, Problem, Refused
 from cauldron.domain.media import digest_of, is_media
+from cauldron.domain.registry import UnknownTool
 from cauldron.domain.snapshot import Snapshot, snapshot_of_tool, take_snapshot
 from cauldron.domain.spell_graph import check_document
 from cauldron.domain.strict_yaml import read_document
 from cauldron.domain.tool import MEDIA_KINDS, Kind, Port
+from cauldron.domain.trait_reading import suggestion
 
 ENDED = ("completed", "failed", "cancelled")
 EXTENSIONS = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".gif"}
@@ -85,8 +87,9 @@ async def snapshot_for(app: Studio, name: str) -> Snapshot:
     except NotFound as no_spell:
         try:
             return snapshot_of_tool(app.tools.resolve(name))
-        except CauldronError:
-            raise no_spell from None
+        except UnknownTool:
+            near = suggestion(name, [tool.id for tool in app.tools.all()])
+            raise NotFound(f"{no_spell.message}, and no tool of that name{near}", slug=name) from None
 
 
 async def _values(app: Studio, snapshot: Snapshot, texts: list[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ FromStdin = Annotated[
     typer.Option("--password-stdin", help="Read the password from the first line of standard input."),
 ]
 COLUMNS = ("name", "role", "account", "disabled", "createdAt", "id")
+NOBODY = "nobody yet: whoever sits at this machine is the owner, until cauldron user add --owner"
 PAGE = 200
 WORD_BYTES = 15  # 120 random bits for a password made here
 
@@ -72,7 +73,7 @@ def list_command(as_json: AsJson = False) -> None:
         return found
 
     rows = [user_view(doc) for doc in run(work)]
-    emit({"users": rows}, as_json=as_json, text=table(rows, COLUMNS))
+    emit({"users": rows}, as_json=as_json, text=table(rows, COLUMNS, empty=NOBODY))
 
 
 @group.command("role")

@@ -22,7 +22,7 @@ def ask(home: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     monkeypatch.chdir(home)
     app = typer.Typer()
     app.callback()(cli.root)
-    for noun in ("cast", "cook", "collection", "review", "spell", "workers"):
+    for noun in ("callback", "cast", "cook", "collection", "review", "spell", "user", "workers"):
         importlib.import_module(f"cauldron.cli.{noun}").register(app)
     return lambda *words: CliRunner().invoke(app, words)
 
@@ -130,6 +130,12 @@ def test_a_cook_that_goes_on_with_an_earlier_document_says_so(ask: Ask, home: Pa
     assert (again.exit_code, "changed since" in again.stderr) == (0, True), again.output
 
 
+def test_a_misspelt_tool_is_answered_with_the_one_that_was_meant(ask: Ask) -> None:
+    said = ask("cast", "gradiant")
+    message = "there is no spell 'gradiant', and no tool of that name (did you mean \"gradient\"?)"
+    assert (said.exit_code, said.stderr.strip()) == (1, message)
+
+
 def test_what_to_do_with_a_finished_cook_is_said(ask: Ask, home: Path) -> None:
     done = ask("cook", "start", collection(home), "--wait")
     assert (done.exit_code, "4 to review" in done.stdout) == (0, True), done.output
@@ -156,6 +162,8 @@ def test_the_beginning_of_a_cooks_id_names_it_when_it_is_long_enough(ask: Ask, h
         (("cook", "list"), "cauldron cook start"),
         (("spell", "list"), "cauldron spell save"),
         (("worker", "list"), "cauldron worker"),
+        (("user", "list"), "cauldron user add --owner"),
+        (("callback", "list"), "--callback URL"),
     ],
 )
 def test_where_nothing_is_yet_the_next_step_is_said(ask: Ask, words: tuple[str, ...], said: str) -> None:
