@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.commands import Shell, folder_bytes, kill_all, make_collection
+from tests.flows.commands import Inside, Shell, folder_bytes, kill_all, make_collection
 from tests.mongod import database
 
 Engine = Callable[[], dict[str, str]]
@@ -36,6 +36,12 @@ def shell(tmp_path: Path, engine: Engine) -> Shell:
     return Shell(home=tmp_path / "home", cwd=tmp_path, settings=tuple(engine().items()))
 
 
+@pytest.fixture
+def inside(shell: Shell) -> Inside:
+    """The same in this process, where nothing is killed."""
+    return Inside(home=shell.home, cwd=shell.cwd, settings=shell.settings)
+
+
 @IN_THE_SOAK
 def test_a_collection_becomes_a_verified_drop(shell: Shell, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=40))
@@ -52,65 +58,65 @@ def test_a_collection_becomes_a_verified_drop(shell: Shell, tmp_path: Path) -> N
 
 
 @EACH_TIME
-def test_rejected_pieces_are_made_again_and_published_numbers_stay(shell: Shell, tmp_path: Path) -> None:
+def test_rejected_pieces_are_made_again_and_published_numbers_stay(inside: Inside, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=30))
-    cook = shell.ok("cook", "start", source, "--wait")["cookId"]
-    shell.ok("review", "approve", cook, "--all")
-    shell.ok("export", "start", cook, "--to", "first", "--publish")
+    cook = inside.ok("cook", "start", source, "--wait")["cookId"]
+    inside.ok("review", "approve", cook, "--all")
+    inside.ok("export", "start", cook, "--to", "first", "--publish")
     before = folder_bytes(tmp_path / "first" / "images")
-    assert shell.ok("review", "reject", cook, "3", "7-9", "--reason", "smudged") == {"changed": 4}
-    assert shell.ok("review", "undo", cook, "3") == {"changed": 1}
-    shell.ok("review", "approve", cook, "3")
-    refused = shell("export", "start", cook, "--to", "second")
+    assert inside.ok("review", "reject", cook, "3", "7-9", "--reason", "smudged") == {"changed": 4}
+    assert inside.ok("review", "undo", cook, "3") == {"changed": 1}
+    inside.ok("review", "approve", cook, "3")
+    refused = inside("export", "start", cook, "--to", "second")
     assert refused.code == 1
     assert "3 pieces are rejected or failed and not refilled" in refused.err
-    assert shell.ok("review", "reroll", cook, "--wait") == {"changed": 3}
-    assert shell.ok("cook", "status", cook)["generationCount"] == 33
-    shell.ok("review", "approve", cook, "--all")
-    shell.ok("export", "start", cook, "--to", "second")
+    assert inside.ok("review", "reroll", cook, "--wait") == {"changed": 3}
+    assert inside.ok("cook", "status", cook)["generationCount"] == 33
+    inside.ok("review", "approve", cook, "--all")
+    inside.ok("export", "start", cook, "--to", "second")
     after = folder_bytes(tmp_path / "second" / "images")
     changed = {name for name in before if before[name] != after[name]}
     assert len(after) == 30
     assert len(changed) <= 3  # a re-rolled slot may fall on the same picture, no other may change
-    assert shell.ok("rebuild", "--check")["differing"] == 0
+    assert inside.ok("rebuild", "--check")["differing"] == 0
 
 
 @IN_THE_SOAK
-def test_culled_pieces_leave_and_come_back(shell: Shell, tmp_path: Path) -> None:
+def test_culled_pieces_leave_and_come_back(inside: Inside, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=12))
-    cook = shell.ok("cook", "start", source, "--wait")["cookId"]
-    shell.ok("review", "approve", cook, "--all")
-    assert shell.ok("review", "cull", cook, "1-4") == {"changed": 4}
-    assert shell.ok("export", "start", cook, "--to", "culled")["pieces"] == 8
-    assert shell.ok("review", "revive", cook, "2") == {"changed": 1}
-    assert shell.ok("export", "start", cook, "--to", "revived")["pieces"] == 9
-    assert shell.ok("export", "verify", "revived")["ok"]
+    cook = inside.ok("cook", "start", source, "--wait")["cookId"]
+    inside.ok("review", "approve", cook, "--all")
+    assert inside.ok("review", "cull", cook, "1-4") == {"changed": 4}
+    assert inside.ok("export", "start", cook, "--to", "culled")["pieces"] == 8
+    assert inside.ok("review", "revive", cook, "2") == {"changed": 1}
+    assert inside.ok("export", "start", cook, "--to", "revived")["pieces"] == 9
+    assert inside.ok("export", "verify", "revived")["ok"]
 
 
 @IN_THE_SOAK
-def test_a_second_start_goes_on_with_the_active_cook(shell: Shell, tmp_path: Path) -> None:
+def test_a_second_start_goes_on_with_the_active_cook(inside: Inside, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=20))
-    first = shell.ok("cook", "start", source)["cookId"]
-    assert shell.ok("cook", "start", source)["cookId"] == first
-    shell.ok("cook", "pause", first, "--reason", "lunch")
-    assert shell.ok("cook", "start", source)["cookId"] == first
-    assert shell.ok("cook", "resume", first)["state"] == "Cooking"
-    assert shell.ok("cook", "stop", first)["state"] == "Stopped"
-    assert shell("cook", "pause", first).code == 1
-    assert shell.ok("cook", "resume", first)["state"] == "Cooking"
-    assert shell.ok("cook", "watch", first, "--work")["generationCount"] == 20
-    again = shell.ok("cook", "start", source, "--wait")  # all of it is there: nothing to make
+    first = inside.ok("cook", "start", source)["cookId"]
+    assert inside.ok("cook", "start", source)["cookId"] == first
+    inside.ok("cook", "pause", first, "--reason", "lunch")
+    assert inside.ok("cook", "start", source)["cookId"] == first
+    assert inside.ok("cook", "resume", first)["state"] == "Cooking"
+    assert inside.ok("cook", "stop", first)["state"] == "Stopped"
+    assert inside("cook", "pause", first).code == 1
+    assert inside.ok("cook", "resume", first)["state"] == "Cooking"
+    assert inside.ok("cook", "watch", first, "--work")["generationCount"] == 20
+    again = inside.ok("cook", "start", source, "--wait")  # all of it is there: nothing to make
     assert (again["cookId"], again["generationCount"]) == (first, 20)
-    more = shell("cook", "start", source, "--amount", "5")
+    more = inside("cook", "start", source, "--amount", "5")
     assert more.code == 1
     assert "all 20 rows of the plan are used" in more.err
 
 
 @IN_THE_SOAK
-def test_parts_of_the_supply_are_cooked_one_after_the_other(shell: Shell, tmp_path: Path) -> None:
+def test_parts_of_the_supply_are_cooked_one_after_the_other(inside: Inside, tmp_path: Path) -> None:
     source = str(make_collection(tmp_path / "art", supply=30))
-    first = shell.ok("cook", "start", source, "--amount", "10", "--wait")
-    second = shell.ok("cook", "start", source, "--wait")
+    first = inside.ok("cook", "start", source, "--amount", "10", "--wait")
+    second = inside.ok("cook", "start", source, "--wait")
     assert (first["generationCount"], second["generationCount"]) == (10, 20)
     assert first["cookId"] != second["cookId"]
 
@@ -168,8 +174,8 @@ def test_killing_everything_and_asking_again_gives_the_same_bytes(
     ],
 )
 def test_what_cannot_be_done_is_said_and_coded(
-    shell: Shell, words: tuple[str, ...], code: int, said: str
+    inside: Inside, words: tuple[str, ...], code: int, said: str
 ) -> None:
-    answer = shell(*words)
+    answer = inside(*words)
     assert (answer.code, said in answer.err) == (code, True), answer
     assert "Traceback" not in answer.err
