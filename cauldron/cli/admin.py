@@ -12,8 +12,8 @@ from cauldron.adapters.backup import Summary
 from cauldron.adapters.backup import backup as write_backup
 from cauldron.adapters.backup import restore as read_backup
 from cauldron.bootstrap import Studio
-from cauldron.cli.output import REFUSED, command, emit, size, talk
-from cauldron.cli.progress import bar
+from cauldron.cli.output import REFUSED, command, emit, size
+from cauldron.cli.progress import bar, is_live
 from cauldron.cli.session import run
 from cauldron.config import Settings, load_settings, without_login
 from cauldron.domain.audit import BY_NAME, Tally
@@ -112,7 +112,8 @@ def backup(
     """Write store, blobs and keys to one archive, while everything goes on."""
     settings = load_settings()
     store, blobs = _local(settings)
-    done = write_backup(settings.home, store, blobs, to, progress=_tell)
+    with bar("backing up", quiet=not is_live()) as progress:
+        done = write_backup(settings.home, store, blobs, to, progress=progress)
     emit({"archive": str(to), **_plain(done)}, as_json=as_json)
 
 
@@ -124,7 +125,8 @@ def restore(
     """Bring an archive back into an empty data directory, checking every byte."""
     settings = load_settings()
     _local(settings)
-    done = read_backup(archive, settings.home, progress=_tell)
+    with bar("restoring", quiet=not is_live()) as progress:
+        done = read_backup(archive, settings.home, progress=progress)
     emit({"home": str(settings.home), **_plain(done)}, as_json=as_json)
 
 
@@ -139,11 +141,6 @@ def _local(settings: Settings) -> tuple[Path, Path]:
 
 def _plain(result: Summary) -> dict[str, Any]:
     return {"files": result.files, "sizeBytes": result.size_bytes}
-
-
-def _tell(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        talk.print(f"{done:,} of {total:,}", end="\r")
 
 
 @command

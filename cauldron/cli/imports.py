@@ -11,7 +11,7 @@ from cauldron.adapters.importers.findings import Imported
 from cauldron.adapters.importers.folder import import_folder
 from cauldron.adapters.importers.hashlips import import_hashlips
 from cauldron.adapters.importers.nft_generator import import_nft_generator
-from cauldron.cli.output import command, emit, talk
+from cauldron.cli.output import command, counted, emit, talk
 from cauldron.cli.progress import is_live
 from cauldron.domain.errors import Invalid
 
@@ -87,6 +87,7 @@ def _finish(imported: Imported, out: Path, *, force: bool, as_json: bool) -> Non
         talk.print(f"not understood: {note}", style="yellow", markup=False, soft_wrap=True)
     if len(imported.not_understood) > SHOWN_NOTES:
         talk.print(f"and {len(imported.not_understood) - SHOWN_NOTES} more; --json lists all")
+    kinds = "1 category" if imported.categories == 1 else f"{imported.categories:,} categories"
     emit(
         {
             "collection": str(out),
@@ -95,7 +96,7 @@ def _finish(imported: Imported, out: Path, *, force: bool, as_json: bool) -> Non
             "notUnderstood": imported.not_understood,
         },
         as_json=as_json,
-        text=f"{out}: {imported.categories} categories, {imported.options} options",
+        text=f"{out}: {kinds}, {counted(imported.options, 'option')}",
     )
     for line in ("validate", "plan", "cook"):
         talk.print(_next_step(line, out), markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from cauldron.adapters.documents import SUFFIXES, read_collection_file
 from cauldron.adapters.media_files import load
 from cauldron.bootstrap import Studio, studio
+from cauldron.cli.progress import bar, is_live
 from cauldron.config import load_settings
 from cauldron.domain.collection import parse_collection
 from cauldron.domain.errors import InvalidMany, NotFound, Problem
@@ -51,7 +52,8 @@ async def store_file(app: Studio, path: Path) -> Doc:
     document = read_collection_file(path)
     parse_collection(document, source=str(path))
     with naming(str(path)):
-        loaded = await load(document, base=path.absolute().parent, blobs=app.blobs)
+        with bar("reading pictures", quiet=not is_live()) as progress:
+            loaded = await load(document, base=path.absolute().parent, blobs=app.blobs, progress=progress)
         return await app.collecting.save(loaded, caller=app.caller)
 
 
