@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cauldron.api import origins
 from cauldron.api.problems import problem_of
+from cauldron.api.rate_limits import OPEN_TO_ALL
 from cauldron.bootstrap import Studio
 from cauldron.domain.credentials import KEY, SESSION, parse_token
 from cauldron.domain.errors import CauldronError
@@ -36,6 +37,9 @@ class Authentication:
             return
         state = scope.setdefault("state", {})
         state.pop("principal", None)
+        if scope["path"] in OPEN_TO_ALL:  # watchers are answered though the store that knows people is silent
+            await self.app(scope, receive, send)
+            return
         try:
             principal = await self._principal(scope, Headers(scope=scope))
         except CauldronError as error:

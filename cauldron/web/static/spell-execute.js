@@ -283,7 +283,7 @@ function complain(problem) {
   const box = at("problem");
   const listed = (problem.problems ?? []).map(({ path, message }) => {
     const known = fields.find((each) => path.replace(/\[.*/, "").split(".").includes(each.name));
-    known?.tell(message);
+    known?.tell(`This ${message}.`);
     return { known, message };
   });
   const strange = listed.filter((each) => !each.known).map((each) => each.message);

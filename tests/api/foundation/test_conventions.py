@@ -139,6 +139,24 @@ def test_every_parameter_that_the_document_names_is_taken(sqlite_place, run):
     assert asked > 8
 
 
+def test_whoever_watches_is_not_asked_who_they_are(sqlite_place, run):
+    """Who is asked waits for the store: a store that hangs would have a process that lives taken for dead."""
+
+    class Silent:
+        async def get(self, *_):
+            await asyncio.Event().wait()
+
+    studio = sqlite_place.studio
+    kept = studio.store
+    studio.store = studio.identity.register.store = Silent()
+    try:
+        assert run(sqlite_place.ann.get("/healthz"), timeout_s=30).json() == {"status": "alive"}
+        answer = run(sqlite_place.ann.get("/readyz"), timeout_s=30)
+    finally:
+        studio.store = studio.identity.register.store = kept
+    assert "no answer within" in is_problem(answer, 503, "not_ready")["checks"]["store"]
+
+
 def test_a_body_that_is_packed_is_not_unpacked(sqlite_place, run):
     headers = {"content-type": JSON, "content-encoding": "gzip"}
     answer = run(sqlite_place.ann.post(MADE, content=gzip.compress(b"{}"), headers=headers))
