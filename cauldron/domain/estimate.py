@@ -128,7 +128,7 @@ def _chosen(
     hit_rate: float | None,
 ) -> tuple[str, _Band]:
     if _stepped(checks):
-        return "recent", two_variances(rest, own, runs[:STEP])
+        return "recent", two_variances(rest, own, runs[:STEP], before=runs[STEP:])
     band = two_variances(rest, own, runs)
     if hit_rate is None or len(checks) < LEAST_PAST or hit_rate >= LEAST_HITS:
         return "history", band
@@ -141,21 +141,35 @@ def _stepped(checks: Sequence[tuple[float, int]]) -> bool:
     return len(checks) >= STEP and newest in ({1}, {-1})
 
 
-def two_variances(rest: int, own: Sequence[float], runs: Sequence[Run]) -> _Band:
+def two_variances(
+    rest: int, own: Sequence[float], runs: Sequence[Run], *, before: Sequence[Run] = ()
+) -> _Band:
     """The interval per piece of ``rest`` pieces, from the variance within runs and between them.
 
-    A run's own pieces draw the middle towards themselves, the more the runs differ.
+    A run's own pieces draw the middle towards themselves, the more the runs differ. Runs
+    ``before`` a step, at another level, tell how much runs differ, relative to their mean.
     """
     count, means = len(runs), [run.mean for run in runs]
     length = count / sum(1 / run.pieces for run in runs)  # harmonic: short runs know little
     within = _within(own, runs)
-    between = max(0.0, variance(means) - within / length) if count > 1 else 0.0
+    spread, degrees = _spread(means, [run.mean for run in before])
+    between = max(0.0, spread - within / length)
     weight = _weight(len(own), within, between, drift=fmean(run.drift for run in runs))
     middle = weight * fmean(own) + (1 - weight) * fmean(means) if own else fmean(means)
     about_grand = (between + within / length) / count
     about_mean = between * (1 - weight) + (1 - weight) ** 2 * about_grand
-    reach = t90(count - 1) * math.sqrt(about_mean + within / rest)
+    reach = t90(degrees) * math.sqrt(about_mean + within / rest)
     return _Band(middle - reach, middle, middle + reach)
+
+
+def _spread(means: Sequence[float], before: Sequence[float]) -> tuple[float, int]:
+    """The variance of runs' means and its degrees of freedom, with that of other runs at their level."""
+    squares, degrees = (variance(means) * (len(means) - 1), len(means) - 1) if len(means) > 1 else (0.0, 0)
+    if len(before) > 1 and fmean(before) > 0:
+        level = fmean(means) / fmean(before)
+        squares += variance(before) * level**2 * (len(before) - 1)
+        degrees += len(before) - 1
+    return (squares / degrees if degrees else 0.0), degrees
 
 
 def _weight(own: int, within: float, between: float, *, drift: float) -> float:

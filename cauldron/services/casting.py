@@ -26,7 +26,7 @@ from cauldron.ports.system import Clock, NewId
 from cauldron.services.dispatch import Decider, Dispatcher
 from cauldron.services.following import Follower
 from cauldron.services.ledger import Opened
-from cauldron.services.media_grants import grants
+from cauldron.services.media_grants import grants, media_in
 from cauldron.services.recipes import recipe_bytes
 
 log = structlog.get_logger("cauldron.casting")
@@ -241,6 +241,8 @@ class Casting:
 
     async def allow(self, job: Doc, made: Any) -> None:
         """Let the owner of a cast read media that it is about to tell of; nobody hears of them before."""
+        if next(media_in(made), None) is None:
+            return
         cast = (await self.casts.load(stream_of(job["castId"]))).state
         found = grants(
             made,
@@ -249,8 +251,7 @@ class Casting:
             at=iso(self.clock()),
             cast_id=job["castId"],
         )
-        if found:
-            await self.store.commit(found, atomic=False)
+        await self.store.commit(found, atomic=False)
 
     async def project(self, cast_id: str) -> None:
         """Write the ``casts`` record and its generation outputs from the stream."""

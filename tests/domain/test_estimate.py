@@ -116,6 +116,19 @@ def test_after_a_step_only_the_runs_since_then_count():
     assert found.low > 140
 
 
+def test_a_step_changes_the_level_and_not_how_much_runs_differ():
+    """Three runs alone say little of their spread; those before say it, at their own level."""
+    rng = np.random.default_rng(5)
+    older = [Run(pieces=100, mean=m, within=0.01) for m in rng.normal(1.0, 0.05, 17).tolist()]
+    after = [Run(pieces=100, mean=m, within=0.01) for m in (2.0, 2.001, 2.002)]
+    found = foretell(100, past=[*after, *older])
+    assert found.basis == "recent"
+    assert found.middle == pytest.approx(200.1)
+    alone = two_variances(100, (), after)
+    assert found.high - found.middle > 5 * 100 * (alone.high - alone.middle)  # alike by chance
+    assert found.high - found.middle == pytest.approx(2 * 100 * 0.05 * 1.33, rel=0.5)
+
+
 def test_own_pieces_count_for_little_where_runs_change_on_their_way():
     past = shifted(10)
     steady = foretell(100, own=[20.0] * 50, past=past).middle
@@ -153,7 +166,7 @@ def test_eighty_percent_intervals_hold_about_as_often(name, done):
     """60 cooks: the standard error of a share of 0.85 is 0.046; the bounds are two of them wider."""
     held, _ = coverage(name, times=60, done=done)
     assert 0.66 <= held <= 1.0
-    if name in ("alike", "cold starts", "cook to cook"):
+    if name != "loaded" or done:
         assert held < 1.0
 
 
@@ -163,8 +176,7 @@ def test_eighty_percent_intervals_hold_about_as_often(name, done):
 def test_eighty_percent_intervals_hold_between_75_and_95_percent(name, done):
     """2,000 cooks: standard error 0.009."""
     held, _ = coverage(name, times=2000, seed=2, done=done)
-    most = 0.95 if name in ("alike", "cold starts", "cook to cook") else 0.99
-    assert 0.75 <= held <= most
+    assert 0.75 <= held <= 0.95
 
 
 def test_formulas_without_a_variance_between_runs_would_fail_here():
