@@ -178,6 +178,7 @@ class Stage:
     folder: Path
     tap: Tap = nothing
     grace_s: float = 5.0  # to be set before it is at work
+    lease_ms: int = LEASE_MS  # long where nobody dies: a loaded machine must not lose one
 
     def __post_init__(self) -> None:
         self.blobs = FsBlobs(self.folder / "blobs")
@@ -206,7 +207,7 @@ class Stage:
             grace_s=self.grace_s,
             journal_of=Journals(self.casting, JobStore(self.store, COOK_JOBS)).of,
         )
-        return carriers(self.store, self.jobs, client, self.casting, slots=slots)
+        return carriers(self.store, self.jobs, client, self.casting, slots=slots, lease_ms=self.lease_ms)
 
     @asynccontextmanager
     async def at_work(self) -> Any:
@@ -227,7 +228,15 @@ class Stage:
         return record
 
 
-def carriers(store: Store, queue: JobStore, client: Any, casting: Casting, *, slots: int = 4) -> list[Any]:
+def carriers(
+    store: Store,
+    queue: JobStore,
+    client: Any,
+    casting: Casting,
+    *,
+    slots: int = 4,
+    lease_ms: int = LEASE_MS,
+) -> list[Any]:
     """A worker, the owner of casts and a sweeper, none of whom waits for long."""
     worker = Worker(
         store=store,
@@ -236,7 +245,7 @@ def carriers(store: Store, queue: JobStore, client: Any, casting: Casting, *, sl
         clock=wall_ms,
         new_id=new_id,
         uniform=lambda: 0.0,
-        options=WorkerOptions(slots=slots, lease_ms=LEASE_MS, idle_poll_s=0.05),
+        options=WorkerOptions(slots=slots, lease_ms=lease_ms, idle_poll_s=0.05),
     )
     return [worker, casting, Sweeper(store, [queue], wall_ms, 0.02, 0.05, 0.2)]
 

@@ -22,7 +22,7 @@ def stages(request, tmp_path, run):
     engine = STORES[request.param](tmp_path)
 
     async def open_one() -> Stage:
-        return Stage(await engine.open(*TABLES), tmp_path)
+        return Stage(await engine.open(*TABLES), tmp_path, lease_ms=30_000)
 
     yield open_one
     run(engine.close())
