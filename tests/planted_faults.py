@@ -938,7 +938,7 @@ FAULTS = (
         "services/casting.py",
         "written = outputs if cast.adopted_by else outputs[: len(cast.recorded)]",
         "written = outputs[: len(cast.recorded)]",
-        "api/visitors/test_adoption.py::test_killed_before",
+        "api/visitors/test_adoption.py::test_outputs_that_were_written",
     ),
     Fault(
         "nobody writes down whom a guest became",

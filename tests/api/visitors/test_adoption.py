@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cauldron.domain.audit import BY_NAME, Tally
+from cauldron.domain.commands import EndCast
 from cauldron.domain.ledger import TRANSIT
 from cauldron.persistence.streams import Streams
 from cauldron.persistence.tables import CAST_EVENTS
@@ -19,7 +20,7 @@ from cauldron.services.dispatch import Dispatcher
 from cauldron.services.ledger import Ledger
 from cauldron.services.ledger_books import bookkeeper
 from tests.api.visitors.market import code
-from tests.kitchen import Tapped
+from tests.kitchen import Tapped, step
 from tests.services.identity_place import PASSWORD
 
 SESSION = "/api/v1/session"
@@ -179,6 +180,29 @@ def test_a_guest_may_give_everything_up_and_an_invited_one_keeps_it(market, run)
         assert done["runId"] in await runs_of(browser)
         points = (await browser.get("/api/v1/points")).json()
         assert points["availablePts"] == pytest.approx(100, abs=0.01)
+
+    run(story())
+
+
+def test_outputs_that_were_written_at_the_end_of_a_run_come_along_too(market, run):
+    """A step that ended shortly before its run was never told of by itself."""
+
+    async def story():
+        await market.publish("kept", dear=True)
+        casting = market.studio.casting
+        _, guest, _, open_ = await busy_guest(market, ends=False)
+        run_id = open_["runId"]
+        end = EndCast(key=f"end:{run_id}", status="success", steps=[step({"attempt": 1})], outputs={})
+        await casting.casts.handle(f"cast:{run_id}", end, actor="t")
+        await casting.project(run_id)
+        [output] = await market.studio.store.get("generationOutputs", [f"{run_id}.1.0"])
+        assert output["owner"] == guest
+        now = market.studio.clock()
+        await market.studio.store.commit([adoption(guest, owner="heir", actor="heir", now=now)])
+        await market.studio.workshop.adopting.finish(guest)
+        [output] = await market.studio.store.get("generationOutputs", [f"{run_id}.1.0"])
+        assert (output["owner"], output["initiatorAccountId"]) == ("heir", guest)
+        await casts_are_folds(market)
 
     run(story())
 
