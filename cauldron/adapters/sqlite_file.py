@@ -82,6 +82,15 @@ class Turnstile:
         finally:
             fcntl.flock(self._write, fcntl.LOCK_UN)
 
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for us, who hold the right to write."""
+        try:
+            fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        fcntl.flock(self._turn, fcntl.LOCK_UN)
+        return False
+
     def close(self) -> None:
         """Let go of the lock files, which stay where they are."""
         Turnstile._all.discard(self)

@@ -10,6 +10,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,8 @@ from cauldron.adapters.sqlite_file import Turnstile, connect, translate
 from cauldron.adapters.sqlite_work import ClaimWork, Outcome, Work
 from cauldron.domain.errors import Refused, Unavailable
 
-GROUP_STATEMENTS = 256  # about 3 ms of work, so that no neighbour waits longer
+GROUP_STATEMENTS = 256  # about 3 ms of work
+CUT_STATEMENTS = 64  # about 1 ms, after which a group ends if another process waits
 POLL_S = 0.003  # how often foreign commits are looked for while somebody watches
 
 
@@ -66,7 +68,7 @@ class Writer:
         self._path, self._synchronous, self._loop = path, synchronous, loop
         self._settle, self._foreign = settle, foreign
         self._inbox: queue.SimpleQueue[Request | _Stop | _Wake] = queue.SimpleQueue()
-        self._held: Request | _Stop | None = None  # taken, but left for the next group
+        self._held: deque[Request | _Stop] = deque()  # taken, but left for the next group
         self._watched = False
         self._polled_at = 0.0
         self.turnstile = Turnstile(path)
@@ -118,9 +120,8 @@ class Writer:
         self._call(self._settle, group)
 
     def _next(self) -> Request | _Stop | _Wake | None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            return held
+        if self._held:
+            return self._held.popleft()
         try:
             return self._inbox.get(timeout=POLL_S if self._watched else None)
         except queue.Empty:
@@ -131,13 +132,13 @@ class Writer:
         requests, statements = [first], first.work.statements
         while True:
             try:
-                item = self._inbox.get_nowait()
+                item = self._held.popleft() if self._held else self._inbox.get_nowait()
             except queue.Empty:
                 return requests
             if isinstance(item, _Wake):
                 continue
             if isinstance(item, _Stop) or statements + item.work.statements > GROUP_STATEMENTS:
-                self._held = item
+                self._held.appendleft(item)
                 return requests
             requests.append(item)
             statements += item.work.statements
@@ -179,15 +180,25 @@ class Writer:
         """Run a group and make it durable, or raise with nothing of it done."""
         db, alone = self._db, len(group.requests) == 1
         changed: set[str] = set()
+        statements = 0
         db.execute("BEGIN IMMEDIATE")
-        for request in group.requests:
+        for done, request in enumerate(group.requests, 1):
             before = db.total_changes
             self._run_one(request, alone=alone)
             if db.total_changes != before:
                 changed |= request.work.table_names
+            statements += request.work.statements
+            if statements >= CUT_STATEMENTS and self.turnstile.is_wanted():
+                self._leave(group, done)
+                break
         if db.in_transaction:  # else its only caller took everything back
             db.execute("COMMIT")
             group.changed |= changed
+
+    def _leave(self, group: Group, done: int) -> None:
+        """Put what is not ``done`` of a group first into the next."""
+        self._held.extendleft(reversed(group.requests[done:]))
+        del group.requests[done:]
 
     def _run_one(self, request: Request, *, alone: bool) -> None:
         db, undoes = self._db, request.work.undoes

@@ -9,6 +9,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -167,6 +168,60 @@ def test_a_commit_of_another_process_rings_soon(start, path, run):
         assert statistics.median(waits) <= 15, sorted(waits)
 
     run(story())
+
+
+def test_a_group_that_is_cut_short_for_a_neighbour_keeps_everything_in_its_order(path, run):
+    """The neighbour always wants its turn; 40 commits of 32 would make five groups."""
+    turns, over = [], threading.Event()
+
+    def neighbour():
+        turnstile = Turnstile(path)
+        while not over.is_set():
+            with turnstile.entered():
+                turns.append(time.monotonic())
+        turnstile.close()
+
+    async def story():
+        store = await opened(path)
+        waiting = threading.Thread(target=neighbour)
+        waiting.start()
+        try:
+            docs = [{"_id": f"{n:05}", "stream": f"s{n}", "seq": 1, "cmds": []} for n in range(40 * 32)]
+            calls = [[Insert("log", doc) for doc in docs[n : n + 32]] for n in range(0, len(docs), 32)]
+            outcomes = await asyncio.gather(*map(store.commit, calls))
+        finally:
+            over.set()
+            waiting.join()
+        feed = store.watch("log", after="")
+        shown = [(await anext(feed))[1]["_id"] for _ in docs]
+        await store.close()
+        return outcomes, shown, [doc["_id"] for doc in docs]
+
+    outcomes, shown, wanted = run(story())
+    assert not any(map(any, outcomes))
+    assert shown == wanted
+    assert turns
+
+
+def test_a_turn_is_wanted_while_somebody_waits_for_it(path):
+    ours, theirs = Turnstile(path), Turnstile(path)
+
+    def wait():
+        with theirs.entered():
+            pass
+
+    with ours.entered():
+        assert not ours.is_wanted()
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        end = time.monotonic() + 30
+        while not ours.is_wanted() and time.monotonic() < end:
+            time.sleep(0.001)
+        assert ours.is_wanted()
+    waiting.join()
+    assert not ours.is_wanted()
+    ours.close()
+    theirs.close()
 
 
 def test_a_forked_child_does_not_keep_the_lock_of_its_dead_parent(path, run):
