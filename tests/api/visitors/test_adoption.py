@@ -264,7 +264,9 @@ def test_killed_before_any_write_it_is_finished_and_nothing_is_lost_or_doubled(m
             await studio.casting.cancel(open_["runId"], actor="t")
         assert survived and nth > 6
         await casts_are_folds(market)
-        assert (await workshop.ledger_check.verify()).sums.get(TRANSIT, 0) == 0
+        async with asyncio.timeout(30):  # what the last hold gives back may be on its way just now
+            while (await workshop.ledger_check.verify()).sums.get(TRANSIT, 0):
+                await asyncio.sleep(0.05)
         studio.ahead_ms += WATCHED_MS
         while await workshop.adopting.round():
             pass
