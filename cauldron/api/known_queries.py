@@ -12,8 +12,6 @@ from cauldron.domain.errors import Problem
 from cauldron.domain.identity import Principal
 
 OF_PROGRAMS = ("/api/", "/internal/")  # who links to a page appends what they like
-
-
 MOST = 20  # that are listed
 _found: dict[Callable[..., Any], tuple[str, ...]] = {}  # by endpoint
 
